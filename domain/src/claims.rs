@@ -1,0 +1,191 @@
+//! What sealed sessions and signed codes say, and when they count.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::actor::Subject;
+use crate::oauth::{AuthorizationRequest, Challenge, Client, RedirectUri};
+use crate::secret::same_bytes;
+use crate::time::Timestamp;
+
+/// How long a login may take in the browser.
+pub const SESSION_LIFE: Duration = Duration::from_secs(5 * 60);
+/// How long an authorization code lives.
+pub const CODE_LIFE: Duration = Duration::from_secs(5 * 60);
+/// How far clocks may differ.
+pub const TOLERANCE: Duration = Duration::from_secs(30);
+
+/// How far a login has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The person has not said who they are.
+    Identify,
+    /// The person is known and has not yet allowed or denied.
+    Consent(Subject),
+}
+
+/// A login under way, sealed into the page that the browser shows; the server keeps nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginSession {
+    /// What the client asked for.
+    pub request: AuthorizationRequest,
+    /// When the login began.
+    pub issued_at: Timestamp,
+    /// SHA-256 of the browser's login cookie.
+    pub browser: [u8; 32],
+    /// How far it has come.
+    pub stage: Stage,
+}
+
+/// Why a sealed session does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SessionError {
+    /// It does not open, or is too old.
+    #[error("Invalid or expired state: this login took longer than 5 minutes or came from another server; start `terraform login` again")]
+    Invalid,
+    /// It was begun in another browser.
+    #[error("Invalid or expired state: this login was begun in another browser; start `terraform login` again, with cookies allowed")]
+    OtherBrowser,
+}
+
+impl LoginSession {
+    /// Whether the session is young enough and this is the browser that began it.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn check(&self, browser: Option<[u8; 32]>, now: Timestamp) -> Result<(), SessionError> {
+        if now.since(self.issued_at) > SESSION_LIFE || self.issued_at.since(now) > TOLERANCE {
+            return Err(SessionError::Invalid);
+        }
+        match browser {
+            Some(digest) if same_bytes(&digest, &self.browser) => Ok(()),
+            _ => Err(SessionError::OtherBrowser),
+        }
+    }
+}
+
+/// What the person decided on the consent page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The client may act as them.
+    Allowed,
+    /// It may not; the exchange of the code says so, because Terraform's listener knows no error.
+    Denied,
+}
+
+/// What an authorization code says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeClaims {
+    /// Who logged in.
+    pub subject: Subject,
+    /// The code's own id: 128 random bits.
+    pub jti: [u8; 16],
+    /// When it was made.
+    pub issued_at: Timestamp,
+    /// When it dies.
+    pub expires_at: Timestamp,
+    /// For which client.
+    pub client: Client,
+    /// Where it was sent.
+    pub redirect: RedirectUri,
+    /// What its presenter must prove.
+    pub challenge: Challenge,
+    /// What the person decided.
+    pub verdict: Verdict,
+}
+
+/// Why a token request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RedeemError {
+    /// The code does not count: forged, too old, used, or for another client, redirect or verifier.
+    #[error("Invalid or expired authorization code")]
+    InvalidGrant,
+    /// The person denied the login.
+    #[error("the login was denied in the browser")]
+    Denied,
+}
+
+impl CodeClaims {
+    /// The code for a session whose person has decided.
+    pub fn new(request: &AuthorizationRequest, subject: Subject, jti: [u8; 16], verdict: Verdict, now: Timestamp) -> Self {
+        Self {
+            subject,
+            jti,
+            issued_at: now,
+            expires_at: now.plus(CODE_LIFE),
+            client: request.client,
+            redirect: request.redirect.clone(),
+            challenge: request.challenge.clone(),
+            verdict,
+        }
+    }
+
+    /// Whether the presenter of the code is who it was made for. Nothing is used up here.
+    ///
+    /// # Errors
+    /// [`RedeemError::InvalidGrant`] when client, redirect, verifier or time are wrong; then, only for the rightful
+    /// presenter, [`RedeemError::Denied`].
+    pub fn redeem(&self, client: Client, redirect: &str, verifier: &str, now: Timestamp) -> Result<(), RedeemError> {
+        let in_time = now <= self.expires_at.plus(TOLERANCE) && now.plus(TOLERANCE) >= self.issued_at;
+        let same_redirect = RedirectUri::parse(redirect).is_ok_and(|given| given == self.redirect);
+        if !(in_time && client == self.client && same_redirect && self.challenge.is_met_by(verifier)) {
+            return Err(RedeemError::InvalidGrant);
+        }
+        match self.verdict {
+            Verdict::Allowed => Ok(()),
+            Verdict::Denied => Err(RedeemError::Denied),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    const REDIRECT: &str = "http://localhost:10000/login";
+
+    fn request() -> AuthorizationRequest {
+        AuthorizationRequest {
+            client: Client::TerraformCli,
+            redirect: RedirectUri::parse(REDIRECT).unwrap(),
+            challenge: Challenge::parse("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM").unwrap(),
+            state: "s".into(),
+        }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(1_000_000 + seconds * 1000)
+    }
+
+    #[test]
+    fn a_code_counts_for_its_presenter_for_five_minutes() {
+        let code = CodeClaims::new(&request(), Subject::local_owner(), [0; 16], Verdict::Allowed, at(0));
+        let redeem = |redirect, verifier, now| code.redeem(Client::TerraformCli, redirect, verifier, now);
+        assert_eq!(redeem(REDIRECT, VERIFIER, at(0)), Ok(()));
+        assert_eq!(redeem(REDIRECT, VERIFIER, at(330)), Ok(()));
+        assert_eq!(redeem(REDIRECT, VERIFIER, at(331)), Err(RedeemError::InvalidGrant));
+        assert_eq!(redeem(REDIRECT, VERIFIER, at(-31)), Err(RedeemError::InvalidGrant));
+        assert_eq!(redeem("http://localhost:10001/login", VERIFIER, at(1)), Err(RedeemError::InvalidGrant));
+        assert_eq!(redeem(REDIRECT, "wrong", at(1)), Err(RedeemError::InvalidGrant));
+    }
+
+    #[test]
+    fn a_denial_is_told_only_to_who_could_redeem() {
+        let code = CodeClaims::new(&request(), Subject::local_owner(), [0; 16], Verdict::Denied, at(0));
+        assert_eq!(code.redeem(Client::TerraformCli, REDIRECT, VERIFIER, at(1)), Err(RedeemError::Denied));
+        assert_eq!(code.redeem(Client::TerraformCli, REDIRECT, "x", at(1)), Err(RedeemError::InvalidGrant));
+    }
+
+    #[test]
+    fn a_session_is_young_and_of_this_browser() {
+        let session =
+            LoginSession { request: request(), issued_at: at(0), browser: [7; 32], stage: Stage::Identify };
+        assert_eq!(session.check(Some([7; 32]), at(300)), Ok(()));
+        assert_eq!(session.check(Some([7; 32]), at(301)), Err(SessionError::Invalid));
+        assert_eq!(session.check(Some([7; 32]), at(-31)), Err(SessionError::Invalid));
+        assert_eq!(session.check(Some([8; 32]), at(1)), Err(SessionError::OtherBrowser));
+        assert_eq!(session.check(None, at(1)), Err(SessionError::OtherBrowser));
+    }
+}

@@ -1,0 +1,164 @@
+//! Names that people choose: organizations and workspaces.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// The most characters a workspace name has.
+pub const MAX_WORKSPACE_NAME: usize = 200;
+
+/// A workspace name outside the rule.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "workspace name {given:?} is not valid: use 1 to 200 letters, digits, `-`, `_`, `.` or `:`, with `/` between \
+     segments; no segment may be empty, `.` or `..`"
+)]
+pub struct BadWorkspaceName {
+    given: String,
+}
+
+/// A workspace's name: letters, digits, `-`, `_`, `.`, `:`, and `/` between segments; case matters.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkspaceName(String);
+
+impl WorkspaceName {
+    /// The name as people write it, with `/`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name as the Terraform Cloud door writes it: Terraform refuses `/` in names, so `~` stands for it.
+    pub fn to_cloud(&self) -> String {
+        self.0.replace('/', "~")
+    }
+
+    /// Reads a name as the Terraform Cloud door writes it.
+    ///
+    /// # Errors
+    /// [`BadWorkspaceName`] when the rule is broken.
+    pub fn from_cloud(text: &str) -> Result<Self, BadWorkspaceName> {
+        text.replace('~', "/").parse()
+    }
+}
+
+impl FromStr for WorkspaceName {
+    type Err = BadWorkspaceName;
+
+    fn from_str(text: &str) -> Result<Self, BadWorkspaceName> {
+        let character = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+        let segment = |s: &str| !s.is_empty() && s != "." && s != ".." && s.chars().all(character);
+        if text.len() <= MAX_WORKSPACE_NAME && text.split('/').all(segment) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadWorkspaceName { given: text.chars().take(MAX_WORKSPACE_NAME).collect() })
+        }
+    }
+}
+
+/// An organization name outside the rule.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "organization name {given:?} is not valid: use 3 to 63 lower-case letters, digits and `-`, with a letter or \
+     digit at both ends"
+)]
+pub struct BadOrganizationName {
+    given: String,
+}
+
+/// An organization's name: `[a-z0-9][a-z0-9-]{1,61}[a-z0-9]`, folded to lower case.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrganizationName(String);
+
+impl OrganizationName {
+    /// The organization that always exists.
+    pub fn default_organization() -> Self {
+        Self("default".to_owned())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for OrganizationName {
+    type Err = BadOrganizationName;
+
+    fn from_str(text: &str) -> Result<Self, BadOrganizationName> {
+        let folded = text.to_ascii_lowercase();
+        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let edge = |b: Option<&u8>| b.is_some_and(|&b| b != b'-');
+        let bytes = folded.as_bytes();
+        if (3..=63).contains(&bytes.len())
+            && bytes.iter().all(|&b| inner(b))
+            && edge(bytes.first())
+            && edge(bytes.last())
+        {
+            Ok(Self(folded))
+        } else {
+            Err(BadOrganizationName { given: text.chars().take(80).collect() })
+        }
+    }
+}
+
+macro_rules! text_of {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    )*};
+}
+text_of!(WorkspaceName, OrganizationName);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn workspace_names_follow_the_rule() {
+        let long = "a".repeat(200);
+        for good in ["web", "my-app-production", "app/prod", "a.b:c_d-9", "default", "...", long.as_str()] {
+            assert!(good.parse::<WorkspaceName>().is_ok(), "{good}");
+        }
+        let longer = "a".repeat(201);
+        for bad in ["", "/", "a/", "/a", "a//b", ".", "..", "../x", "a/../b", "a b", "ä", "a~b", "a\0b", "a%2fb", longer.as_str()] {
+            assert!(bad.parse::<WorkspaceName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn organization_names_fold_case_and_follow_the_rule() {
+        assert_eq!("Acme-1".parse::<OrganizationName>().unwrap().as_str(), "acme-1");
+        for bad in ["", "ab", "-abc", "abc-", "a_b", "a.b", "..", "ä-b-c", &"a".repeat(64)] {
+            assert!(bad.parse::<OrganizationName>().is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_cloud_spelling_reads_back(text in "[a-zA-Z0-9._:/-]{1,60}") {
+            if let Ok(name) = text.parse::<WorkspaceName>() {
+                prop_assert!(!name.to_cloud().contains('/'));
+                prop_assert_eq!(WorkspaceName::from_cloud(&name.to_cloud()).unwrap(), name);
+            }
+        }
+
+        #[test]
+        fn a_name_never_climbs_out(text: String) {
+            if let Ok(name) = text.parse::<WorkspaceName>() {
+                prop_assert!(name.as_str().split('/').all(|s| !s.is_empty() && s != "." && s != ".."));
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Organizations: what workspaces live in.
+
+use crate::name::OrganizationName;
+use crate::time::Timestamp;
+
+/// An organization. It comes into being on first use by someone who may create it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Organization {
+    /// Its name, which is also its identity.
+    pub name: OrganizationName,
+    /// An address for people, kept as given.
+    pub email: Option<String>,
+    /// When it came into being.
+    pub created_at: Timestamp,
+}
