@@ -1,0 +1,136 @@
+//! What the core offers: use cases, each a few lines around a rule of the domain.
+
+use std::sync::Arc;
+
+use opentaco_domain::commit::CommitError;
+use opentaco_domain::lock::LockError;
+use opentaco_domain::name::{OrganizationName, WorkspaceName};
+use opentaco_domain::organization::Organization;
+use opentaco_domain::rbac::{Denied, Policy};
+use opentaco_domain::tag::BadTags;
+use opentaco_domain::workspace::{NameClaim, Workspace, WorkspaceError};
+use thiserror::Error;
+
+use crate::change::{Around, ChangeError};
+use crate::driven::blobs::{Blobs, PutError};
+use crate::driven::catalog::Catalog;
+use crate::driven::records::Records;
+use crate::driven::tokens::Tokens;
+use crate::driven::versions::Versions;
+use crate::driven::{Clock, Entropy, StoreError};
+
+pub mod access;
+pub mod login;
+pub mod organizations;
+pub mod state_versions;
+pub mod workspaces;
+
+/// Everything the use cases stand on.
+pub struct Driven {
+    /// Workspaces.
+    pub workspaces: Arc<dyn Records<Workspace>>,
+    /// Who has which name.
+    pub names: Arc<dyn Records<NameClaim>>,
+    /// Organizations.
+    pub organizations: Arc<dyn Records<Organization>>,
+    /// Hints for lists.
+    pub catalog: Arc<dyn Catalog>,
+    /// Descriptions of state versions.
+    pub versions: Arc<dyn Versions>,
+    /// Bytes.
+    pub blobs: Arc<dyn Blobs>,
+    /// API tokens.
+    pub tokens: Arc<dyn Tokens>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// Who may do what.
+    pub policy: Policy,
+    /// The longest state, in bytes.
+    pub max_state_bytes: u64,
+}
+
+impl Driven {
+    pub(crate) fn around(&self) -> Around<'_> {
+        Around { clock: &*self.clock, entropy: &*self.entropy }
+    }
+}
+
+/// Why a use case did not do as asked. Each door turns it into its own status and body, in one table.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Failure {
+    /// There is no such thing, or the caller may not see it.
+    #[error("{what} {name} was not found, or you may not see it")]
+    Missing {
+        /// `workspace`, `state version`, …
+        what: &'static str,
+        /// The name or id that was asked for.
+        name: String,
+    },
+    /// The caller lacks a permission on something it may see.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// Somebody has the name.
+    #[error("workspace {name} already exists in organization {organization}")]
+    NameTaken {
+        /// Where.
+        organization: OrganizationName,
+        /// Which.
+        name: WorkspaceName,
+    },
+    /// The organization exists.
+    #[error("organization {0} already exists")]
+    OrganizationTaken(OrganizationName),
+    /// A rule about locks said no.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A rule about workspaces said no.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// A rule about tags said no.
+    #[error(transparent)]
+    Tags(#[from] BadTags),
+    /// A rule about state versions said no.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The bytes were not kept.
+    #[error(transparent)]
+    Put(PutError),
+    /// Too many others are changing the same thing.
+    #[error("too many others are changing this at the moment; nothing was changed, try again")]
+    Busy,
+    /// Storage failed before anything was tried.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Storage's answer got lost.
+    #[error("the outcome is unknown: storage did not answer; look before you retry")]
+    OutcomeUnknown,
+}
+
+impl Failure {
+    /// There is no such thing, or the caller may not see it.
+    pub fn missing(what: &'static str, name: impl ToString) -> Self {
+        Self::Missing { what, name: name.to_string() }
+    }
+}
+
+impl From<PutError> for Failure {
+    fn from(error: PutError) -> Self {
+        match error {
+            PutError::Store(error) => Self::Store(error),
+            other => Self::Put(other),
+        }
+    }
+}
+
+impl<E: Into<Failure>> From<ChangeError<E>> for Failure {
+    fn from(error: ChangeError<E>) -> Self {
+        match error {
+            ChangeError::Refused(refusal) => refusal.into(),
+            ChangeError::Busy => Self::Busy,
+            ChangeError::Store(error) => Self::Store(error),
+            ChangeError::OutcomeUnknown => Self::OutcomeUnknown,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Organizations: read, list, and come into being on first use.
+
+use std::sync::Arc;
+
+use opentaco_domain::actor::Actor;
+use opentaco_domain::name::OrganizationName;
+use opentaco_domain::organization::Organization;
+
+use super::{Driven, Failure};
+use crate::change::{Decision, change};
+use crate::driven::records::ChangeKind;
+
+/// Use cases of organizations.
+#[derive(Clone)]
+pub struct Organizations {
+    driven: Arc<Driven>,
+}
+
+impl Organizations {
+    /// Use cases over these ports.
+    pub fn new(driven: Arc<Driven>) -> Self {
+        Self { driven }
+    }
+
+    /// The names of all organizations, in order.
+    ///
+    /// # Errors
+    /// [`Failure::Store`].
+    pub async fn list(&self, _actor: &Actor) -> Result<Vec<OrganizationName>, Failure> {
+        Ok(self.driven.catalog.organizations().await?)
+    }
+
+    /// One organization.
+    ///
+    /// # Errors
+    /// [`Failure::Missing`]; [`Failure::Store`].
+    pub async fn read(&self, _actor: &Actor, name: &OrganizationName) -> Result<Organization, Failure> {
+        let entry = self.driven.organizations.newest(name).await?;
+        entry.map(|entry| entry.value).ok_or_else(|| Failure::missing("organization", name))
+    }
+
+    /// Whether the caller may use the organization: it exists, or would come into being on first use.
+    ///
+    /// Terraform asks for an organization's entitlements before it creates the first workspace there.
+    ///
+    /// # Errors
+    /// [`Failure::Missing`]; [`Failure::Store`].
+    pub async fn usable(&self, actor: &Actor, name: &OrganizationName) -> Result<(), Failure> {
+        if self.driven.policy.may_create_organization(actor).is_ok() {
+            return Ok(());
+        }
+        self.read(actor, name).await.map(drop)
+    }
+
+    /// Makes a new organization.
+    ///
+    /// # Errors
+    /// [`Failure::OrganizationTaken`]; [`Failure::Denied`]; a failing store.
+    pub async fn create(
+        &self,
+        actor: &Actor,
+        name: &OrganizationName,
+        email: Option<String>,
+    ) -> Result<Organization, Failure> {
+        let (organization, created) = self.make(actor, name, email).await?;
+        if created { Ok(organization) } else { Err(Failure::OrganizationTaken(name.clone())) }
+    }
+
+    /// Makes sure that an organization exists.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`] when it does not and the caller may not create it; a failing store.
+    pub async fn ensure(&self, actor: &Actor, name: &OrganizationName) -> Result<(), Failure> {
+        if self.driven.organizations.remembered(name).is_some() {
+            return Ok(());
+        }
+        self.make(actor, name, None).await.map(drop)
+    }
+
+    async fn make(
+        &self,
+        actor: &Actor,
+        name: &OrganizationName,
+        email: Option<String>,
+    ) -> Result<(Organization, bool), Failure> {
+        let records = &*self.driven.organizations;
+        let author = (&actor.subject, actor.door);
+        let changed = change(self.driven.around(), records, name, author, ChangeKind::Created, |entry, now| {
+            if let Some(entry) = entry {
+                return Ok(Decision::Keep(entry.value.clone()));
+            }
+            self.driven.policy.may_create_organization(actor)?;
+            let new = Organization { name: name.clone(), email: email.clone(), created_at: now };
+            Ok::<_, Failure>(Decision::Append(new.clone(), new))
+        });
+        let changed = changed.await?;
+        Ok((changed.answer, changed.appended))
+    }
+}
