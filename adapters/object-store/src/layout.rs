@@ -1,0 +1,124 @@
+//! Every key name in the bucket, and nothing else.
+
+use data_encoding::BASE32_NOPAD;
+use object_store::path::Path;
+use opentaco_domain::id::{StateVersionId, TokenId, WorkspaceId};
+use opentaco_domain::name::{OrganizationName, WorkspaceName};
+use opentaco_ports::driven::blobs::{BlobKey, BlobKind};
+use sha2::Digest;
+
+/// Entry `number` of a stream: sorts newest first, and a person can read it.
+pub(crate) fn entry(stream: &Path, number: u64) -> Path {
+    stream.clone().join(format!("{}-{number}.json", inverted(number)))
+}
+
+fn inverted(number: u64) -> String {
+    format!("{:020}", u64::MAX - number)
+}
+
+/// The stream that says which layout the bucket has.
+pub(crate) fn format() -> Path {
+    Path::from("format")
+}
+
+/// The stream of an organization.
+pub(crate) fn organization(name: &OrganizationName) -> Path {
+    organizations().join(name.as_str())
+}
+
+/// Above all organizations.
+pub(crate) fn organizations() -> Path {
+    Path::from("orgs")
+}
+
+/// The stream that says which workspace has a name. The key holds the name's digest, because names have `/`.
+pub(crate) fn name(organization: &OrganizationName, name: &WorkspaceName) -> Path {
+    let digest = sha2::Sha256::digest(name.as_str().as_bytes());
+    Path::from("names").join(organization.as_str()).join(BASE32_NOPAD.encode(&digest))
+}
+
+/// Above all hints of an organization.
+pub(crate) fn catalog(organization: &OrganizationName) -> Path {
+    Path::from("catalog").join(organization.as_str())
+}
+
+/// The hint of a workspace as of one entry of its record.
+pub(crate) fn hint(organization: &OrganizationName, workspace: WorkspaceId, number: u64) -> Path {
+    catalog(organization).join(format!("{workspace}-{number}.json"))
+}
+
+/// The workspace and the entry number in a hint's file name.
+pub(crate) fn parse_hint(file: &str) -> Option<(WorkspaceId, u64)> {
+    let (workspace, number) = file.strip_suffix(".json")?.split_once('-')?;
+    Some((workspace.parse().ok()?, number.parse().ok()?))
+}
+
+fn workspace(id: WorkspaceId) -> Path {
+    Path::from("workspaces").join(id.to_string())
+}
+
+/// The stream of a workspace.
+pub(crate) fn workspace_record(id: WorkspaceId) -> Path {
+    workspace(id).join("record")
+}
+
+/// A proposal that waits for its bytes.
+pub(crate) fn pending(version: StateVersionId) -> Path {
+    workspace(version.workspace).join("pending").join(format!("{version}.json"))
+}
+
+/// The description of a committed version, for history; sorts newest first.
+pub(crate) fn version(id: WorkspaceId, ordinal: u32) -> Path {
+    workspace(id).join("versions").join(format!("{}.json", inverted(u64::from(ordinal))))
+}
+
+/// A blob: it belongs to one attempt to upload one version.
+pub(crate) fn blob(key: BlobKey) -> Path {
+    let kind = match key.kind {
+        BlobKind::State => "state",
+        BlobKind::JsonState => "json",
+        BlobKind::Outputs => "outputs",
+    };
+    workspace(key.version.workspace).join("blobs").join(format!("{}-{}.{kind}", key.version, key.attempt))
+}
+
+/// An API token: what was made.
+pub(crate) fn token_created(id: &TokenId) -> Path {
+    token(id).join("created.json")
+}
+
+/// An API token: that it was revoked.
+pub(crate) fn token_revoked(id: &TokenId) -> Path {
+    token(id).join("revoked.json")
+}
+
+fn token(id: &TokenId) -> Path {
+    Path::from("_tfe_tokens").join(id.as_str())
+}
+
+/// A key that a probe makes and removes.
+pub(crate) fn probe(name: &str) -> Path {
+    Path::from("_probe").join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newer_entries_sort_first_and_read_by_eye() {
+        let stream = Path::from("orgs/default");
+        let keys: Vec<String> = [1, 2, 10, 100].map(|n| entry(&stream, n).to_string()).to_vec();
+        assert_eq!(keys[0], "orgs/default/18446744073709551614-1.json");
+        assert!(keys.is_sorted_by(|a, b| a > b));
+    }
+
+    #[test]
+    fn no_name_reaches_outside_its_place() {
+        let org: OrganizationName = "default".parse().unwrap();
+        for text in ["a/b", "...", "a:b", "x.y/z"] {
+            let key = name(&org, &text.parse().unwrap()).to_string();
+            assert!(key.starts_with("names/default/") && key.len() == 14 + 52, "{key}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The form of a workspace.
+
+use std::collections::BTreeMap;
+
+use object_store::path::Path;
+use opentaco_domain::actor::Door;
+use opentaco_domain::id::WorkspaceId;
+use opentaco_domain::lock::{Holder, Lock};
+use opentaco_domain::tag::Tags;
+use opentaco_domain::workspace::{Life, Settings, Workspace};
+use serde::{Deserialize, Serialize};
+
+use super::description::Description;
+use super::{Form, Rest, field, moment, parse_moment};
+use crate::layout;
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Disk {
+    id: String,
+    organization: String,
+    name: String,
+    life: String,
+    created_at: String,
+    updated_at: String,
+    terraform_version: Option<String>,
+    description: Option<String>,
+    tags: BTreeMap<String, String>,
+    lock: Option<LockDisk>,
+    current: Option<Description>,
+    sweep_floor: u64,
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LockDisk {
+    id: String,
+    subject: String,
+    parent: String,
+    door: String,
+    reason: String,
+    at: String,
+}
+
+const LIVES: [(Life, &str); 3] =
+    [(Life::Live, "live"), (Life::Deleted, "deleted"), (Life::Abandoned, "abandoned")];
+
+impl Form for Workspace {
+    type Disk = Disk;
+
+    fn stream(key: &WorkspaceId) -> Path {
+        layout::workspace_record(*key)
+    }
+
+    fn to_disk(&self, rest: Rest) -> Disk {
+        Disk {
+            id: self.id.to_string(),
+            organization: self.organization.to_string(),
+            name: self.name.to_string(),
+            life: LIVES
+                .iter()
+                .find(|(life, _)| *life == self.life)
+                .map_or("live", |(_, name)| name)
+                .to_owned(),
+            created_at: moment(self.created_at),
+            updated_at: moment(self.updated_at),
+            terraform_version: self.settings.terraform_version.clone(),
+            description: self.settings.description.clone(),
+            tags: self.tags.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            lock: self.lock.as_ref().map(lock_to_disk),
+            current: self.current.as_ref().map(Description::of),
+            sweep_floor: self.sweep_floor,
+            rest,
+        }
+    }
+
+    fn from_disk(disk: Disk) -> Result<(Self, Rest), String> {
+        let life = LIVES.iter().find(|(_, name)| *name == disk.life).map(|(life, _)| *life);
+        let workspace = Self {
+            id: field("id", &disk.id)?,
+            organization: field("organization", &disk.organization)?,
+            name: field("name", &disk.name)?,
+            settings: Settings { terraform_version: disk.terraform_version, description: disk.description },
+            tags: Tags::new(disk.tags).map_err(|_| "its tags are malformed".to_owned())?,
+            created_at: parse_moment(&disk.created_at)?,
+            updated_at: parse_moment(&disk.updated_at)?,
+            lock: disk.lock.map(lock_from_disk).transpose()?,
+            current: disk.current.map(Description::read).transpose()?,
+            sweep_floor: disk.sweep_floor,
+            life: life.ok_or_else(|| "its life is unknown".to_owned())?,
+        };
+        Ok((workspace, disk.rest))
+    }
+}
+
+fn lock_to_disk(lock: &Lock) -> LockDisk {
+    LockDisk {
+        id: lock.id.to_string(),
+        subject: lock.holder.subject.to_string(),
+        parent: lock.holder.parent.to_string(),
+        door: lock.holder.door.as_str().to_owned(),
+        reason: lock.reason.clone(),
+        at: moment(lock.at),
+    }
+}
+
+fn lock_from_disk(disk: LockDisk) -> Result<Lock, String> {
+    Ok(Lock {
+        id: field("lock id", &disk.id)?,
+        holder: Holder {
+            subject: field("lock's subject", &disk.subject)?,
+            parent: field("lock's parent", &disk.parent)?,
+            door: Door::from_name(&disk.door).ok_or_else(|| "its lock's door is unknown".to_owned())?,
+        },
+        reason: disk.reason,
+        at: parse_moment(&disk.at)?,
+    })
+}

@@ -1,0 +1,190 @@
+//! The object store as this crate uses it: get, create only if absent, put under an own key, list.
+
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use opentaco_ports::driven::{Clock, StoreError};
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::local::{Folders, NotLocalDisk};
+
+/// What became of one try to create a key.
+#[derive(Debug)]
+pub(crate) enum Created {
+    /// It was absent and now holds these bytes, durably.
+    Yes,
+    /// It is there already.
+    Taken,
+    /// Nobody knows.
+    Unknown(StoreError),
+}
+
+/// What became of a create that was tried until it was settled.
+#[derive(Debug)]
+pub(crate) enum Settled {
+    /// It holds these bytes, durably.
+    Landed,
+    /// It holds other bytes.
+    Taken(Bytes),
+}
+
+/// A local store cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The folder is on a file system that does not keep what it acknowledges.
+    #[error(transparent)]
+    NotLocalDisk(#[from] NotLocalDisk),
+    /// The folder cannot be used.
+    #[error("cannot use {0} for storage: {1}")]
+    Folder(String, #[source] std::io::Error),
+    /// The store refuses the folder.
+    #[error("cannot use {0} for storage: {1}")]
+    Store(String, #[source] object_store::Error),
+}
+
+/// An object store with what its kind needs beside it.
+#[derive(Debug)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    folders: Option<Folders>,
+    failed: watch::Sender<bool>,
+}
+
+impl Store {
+    /// A store that lives and dies with the process.
+    pub fn memory() -> Self {
+        Self::over(Arc::new(InMemory::new()))
+    }
+
+    /// A store over any object store that has a conditional create.
+    pub fn over(objects: Arc<dyn ObjectStore>) -> Self {
+        Self { objects, folders: None, failed: watch::Sender::new(false) }
+    }
+
+    /// A store in a folder of a local POSIX disk; every answer waits for the disk (fsync).
+    ///
+    /// # Errors
+    /// [`OpenError`] when the folder cannot be used, or is on a network or FAT file system.
+    pub fn local(root: &FilePath) -> Result<Self, OpenError> {
+        let folders = Folders::open(root)?;
+        let objects = LocalFileSystem::new_with_prefix(root)
+            .map_err(|error| OpenError::Store(root.display().to_string(), error))?
+            .with_fsync(true);
+        Ok(Self { folders: Some(folders), ..Self::over(Arc::new(objects)) })
+    }
+
+    /// Waits until a write has failed in a way that cannot be settled by looking. The process must then end.
+    pub async fn failed(&self) {
+        let mut failed = self.failed.subscribe();
+        let _never_closed_while_self_lives = failed.wait_for(|failed| *failed).await;
+    }
+
+    pub(crate) fn objects(&self) -> &Arc<dyn ObjectStore> {
+        &self.objects
+    }
+
+    pub(crate) async fn get(&self, key: &Path) -> Result<Option<Bytes>, StoreError> {
+        let found = match self.objects.get(key).await {
+            Ok(found) => found.bytes().await,
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(unavailable("read", key, &error)),
+        }
+    }
+
+    pub(crate) async fn exists(&self, key: &Path) -> Result<bool, StoreError> {
+        match self.objects.head(key).await {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(unavailable("look for", key, &error)),
+        }
+    }
+
+    /// Makes sure that the folder of a key exists durably, where there are folders.
+    pub(crate) async fn prepare(&self, key: &Path) -> Result<(), StoreError> {
+        if *self.failed.borrow() {
+            return Err(StoreError::Fatal);
+        }
+        match &self.folders {
+            None => Ok(()),
+            Some(folders) => folders.prepare(key).await.map_err(|error| {
+                tracing::error!(%error, "cannot make a folder in the data dir");
+                StoreError::Unavailable
+            }),
+        }
+    }
+
+    /// Creates a key if it is absent. Tried once.
+    pub(crate) async fn create(&self, key: &Path, bytes: Bytes) -> Created {
+        if let Err(error) = self.prepare(key).await {
+            return Created::Unknown(error);
+        }
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.objects.put_opts(key, bytes.into(), options).await {
+            Ok(_) => Created::Yes,
+            Err(Error::AlreadyExists { .. }) => Created::Taken,
+            Err(error) if self.folders.is_some() => {
+                // The link may be there without being durable: looking would lie. Nobody may build on it.
+                tracing::error!(%error, %key, "the disk failed during a write; this server stops");
+                self.failed.send_replace(true);
+                Created::Unknown(StoreError::Fatal)
+            }
+            Err(error) => Created::Unknown(unavailable("create", key, &error)),
+        }
+    }
+
+    /// Creates a key, trying the same bytes until it is known who has it.
+    pub(crate) async fn settle(
+        &self,
+        clock: &dyn Clock,
+        key: &Path,
+        bytes: &Bytes,
+    ) -> Result<Settled, StoreError> {
+        let deadline = clock.mono() + opentaco_ports::change::PATIENCE;
+        let mut pause = std::time::Duration::from_millis(10);
+        loop {
+            let failure = match self.create(key, bytes.clone()).await {
+                Created::Yes => return Ok(Settled::Landed),
+                Created::Unknown(StoreError::Fatal) => return Err(StoreError::Fatal),
+                Created::Taken => StoreError::Unavailable,
+                Created::Unknown(error) => error,
+            };
+            match self.get(key).await {
+                Ok(Some(found)) if found == *bytes => return Ok(Settled::Landed),
+                Ok(Some(found)) => return Ok(Settled::Taken(found)),
+                Ok(None) | Err(_) if clock.mono() >= deadline => return Err(failure),
+                Ok(None) | Err(_) => clock.sleep(pause).await,
+            }
+            pause = (pause * 2).min(std::time::Duration::from_millis(500));
+        }
+    }
+
+    pub(crate) async fn list(&self, prefix: &Path) -> Result<Vec<ObjectMeta>, StoreError> {
+        let listed = self.objects.list(Some(prefix)).try_collect().await;
+        listed.map_err(|error| unavailable("list", prefix, &error))
+    }
+
+    pub(crate) async fn list_folders(&self, prefix: &Path) -> Result<Vec<Path>, StoreError> {
+        match self.objects.list_with_delimiter(Some(prefix)).await {
+            Ok(listed) => Ok(listed.common_prefixes),
+            Err(Error::NotFound { .. }) => Ok(Vec::new()),
+            Err(error) => Err(unavailable("list", prefix, &error)),
+        }
+    }
+}
+
+/// Logs the cause, once, and says what the core needs to know.
+pub(crate) fn unavailable(what: &str, key: &Path, error: &Error) -> StoreError {
+    tracing::warn!(%error, "storage: cannot {what} {key}");
+    StoreError::Unavailable
+}
