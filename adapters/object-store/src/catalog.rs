@@ -19,7 +19,8 @@ use crate::store::Store;
 /// How many hints are fetched side by side.
 const SIDE_BY_SIDE: usize = 16;
 
-type Known = HashMap<WorkspaceId, (u64, Hint)>;
+/// In order, so that the same requests go out in the same order.
+type Known = BTreeMap<WorkspaceId, (u64, Hint)>;
 
 /// The catalog in that store.
 pub struct ObjectCatalog {
@@ -89,7 +90,7 @@ impl Catalog for ObjectCatalog {
     }
 
     async fn hints(&self, organization: &OrganizationName) -> Result<Vec<Hint>, StoreError> {
-        let mut newest: HashMap<WorkspaceId, u64> = HashMap::new();
+        let mut newest: BTreeMap<WorkspaceId, u64> = BTreeMap::new();
         for object in self.store.list(&layout::catalog(organization)).await? {
             if let Some((workspace, number)) = object.location.filename().and_then(layout::parse_hint) {
                 let known = newest.entry(workspace).or_insert(number);

@@ -145,7 +145,7 @@ impl Login {
     /// # Errors
     /// [`LoginError::Session`].
     pub fn again(&self, sealed: &str, cookie: Option<&str>) -> Result<Step, LoginError> {
-        self.open(sealed, cookie).map(|session| self.seal(session))
+        Ok(self.seal(self.open(sealed, cookie)?))
     }
 
     /// Takes the person's decision and says where the browser goes with it: always to the command line.

@@ -110,6 +110,7 @@ pub enum Failure {
 
 impl Failure {
     /// There is no such thing, or the caller may not see it.
+    #[expect(clippy::needless_pass_by_value, reason = "ids are small, and callers have them by value")]
     pub fn missing(what: &'static str, name: impl ToString) -> Self {
         Self::Missing { what, name: name.to_string() }
     }

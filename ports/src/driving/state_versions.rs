@@ -22,6 +22,7 @@ use crate::driven::{ByteStream, random};
 
 /// A state version as the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on its way to be rendered")]
 pub enum Shown {
     /// Committed.
     Finalized(StateVersion),
@@ -56,13 +57,12 @@ impl StateVersions {
     ) -> Result<Ticket, Failure> {
         let remembered = self.driven.workspaces.remembered(&workspace);
         let unchecked = remembered.map(|entry| self.decide_proposal(actor, Some(entry), workspace, proposal, force));
-        let ticket = match unchecked {
-            Some(Ok(ticket)) => ticket,
+        let ticket = if let Some(Ok(ticket)) = unchecked {
+            ticket
+        } else {
             // A refusal is only believed of what was checked against the store.
-            _ => {
-                let newest = self.driven.workspaces.newest(&workspace).await?;
-                self.decide_proposal(actor, newest, workspace, proposal, force)?
-            }
+            let newest = self.driven.workspaces.newest(&workspace).await?;
+            self.decide_proposal(actor, newest, workspace, proposal, force)?
         };
         self.driven.versions.propose(&Pending::of(&ticket, self.driven.clock.now())).await?;
         Ok(ticket)

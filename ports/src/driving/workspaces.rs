@@ -101,7 +101,7 @@ impl Workspaces {
         let mut dead = None;
         loop {
             let names = &*self.driven.names;
-            let taken = change(self.driven.around(), names, &key, author, ChangeKind::Claimed, |entry, _| {
+            let claimed = change(self.driven.around(), names, &key, author, ChangeKind::Claimed, |entry, _| {
                 let claim = entry.map(|entry| &entry.value);
                 match NameClaim::may_take(claim, taker.id, dead) {
                     Err(holder) => Ok::<_, Failure>(Decision::Keep(Some(holder))),
@@ -111,7 +111,7 @@ impl Workspaces {
                     Ok(()) => Ok(Decision::Append(claim_of(taker, Some(taker.id)), None)),
                 }
             });
-            let Some(holder) = taken.await?.answer else { return Ok(()) };
+            let Some(holder) = claimed.await?.answer else { return Ok(()) };
             if self.lives_under(holder, &key.1).await? || !self.close_creation(actor, holder, taker).await? {
                 return Err(Failure::NameTaken { organization: key.0, name: key.1 });
             }
@@ -286,10 +286,12 @@ impl Workspaces {
         Ok(())
     }
 
-    /// Renews the hint before a change of settings is acknowledged.
+    /// Renews the hint before a change of settings is acknowledged. The change has landed, so a hint that fails leaves
+    /// the outcome unknown; a repetition changes nothing and notes it again.
     async fn noted(&self, entry: Versioned<Workspace>) -> Result<Workspace, Failure> {
         let hint = Hint::of(&entry.value);
-        self.driven.catalog.note(&entry.value.organization, entry.number, &hint).await?;
+        let noted = self.driven.catalog.note(&entry.value.organization, entry.number, &hint).await;
+        noted.map_err(|_| Failure::OutcomeUnknown)?;
         Ok(entry.value)
     }
 
