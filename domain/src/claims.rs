@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use sha2::Digest;
 use thiserror::Error;
 
 use crate::actor::Subject;
+use crate::id::TokenId;
 use crate::oauth::{AuthorizationRequest, Challenge, Client, RedirectUri};
 use crate::secret::same_bytes;
 use crate::time::Timestamp;
 
 /// How long a login may take in the browser.
-pub const SESSION_LIFE: Duration = Duration::from_secs(5 * 60);
+pub const SESSION_LIFE: Duration = Duration::from_mins(5);
 /// How long an authorization code lives.
-pub const CODE_LIFE: Duration = Duration::from_secs(5 * 60);
+pub const CODE_LIFE: Duration = Duration::from_mins(5);
 /// How far clocks may differ.
 pub const TOLERANCE: Duration = Duration::from_secs(30);
 
@@ -34,8 +36,15 @@ pub struct LoginSession {
     pub issued_at: Timestamp,
     /// SHA-256 of the browser's login cookie.
     pub browser: [u8; 32],
+    /// The id of the code this login is worth: one login gives one token, however often its pages are sent.
+    pub jti: [u8; 16],
     /// How far it has come.
     pub stage: Stage,
+}
+
+/// SHA-256 of a login cookie: what a session remembers of the browser that began it.
+pub fn browser_digest(cookie: &str) -> [u8; 32] {
+    sha2::Sha256::digest(cookie.as_bytes()).into()
 }
 
 /// Why a sealed session does not count.
@@ -121,13 +130,23 @@ impl CodeClaims {
         }
     }
 
+    /// The id of the token this code is worth: derived, so that a code presented twice meets its own token.
+    pub fn token_id(&self) -> TokenId {
+        let digest = sha2::Sha256::new().chain_update(b"opentaco token of code ").chain_update(self.jti).finalize();
+        let mut id = [0; 10];
+        id.copy_from_slice(&digest[..10]);
+        TokenId::from_bytes(id)
+    }
+
     /// Whether the presenter of the code is who it was made for. Nothing is used up here.
     ///
     /// # Errors
     /// [`RedeemError::InvalidGrant`] when client, redirect, verifier or time are wrong; then, only for the rightful
     /// presenter, [`RedeemError::Denied`].
     pub fn redeem(&self, client: Client, redirect: &str, verifier: &str, now: Timestamp) -> Result<(), RedeemError> {
-        let in_time = now <= self.expires_at.plus(TOLERANCE) && now.plus(TOLERANCE) >= self.issued_at;
+        let in_time = now <= self.expires_at.plus(TOLERANCE)
+            && now.plus(TOLERANCE) >= self.issued_at
+            && self.expires_at.since(self.issued_at) <= CODE_LIFE;
         let same_redirect = RedirectUri::parse(redirect).is_ok_and(|given| given == self.redirect);
         if !(in_time && client == self.client && same_redirect && self.challenge.is_met_by(verifier)) {
             return Err(RedeemError::InvalidGrant);
@@ -181,7 +200,7 @@ mod tests {
     #[test]
     fn a_session_is_young_and_of_this_browser() {
         let session =
-            LoginSession { request: request(), issued_at: at(0), browser: [7; 32], stage: Stage::Identify };
+            LoginSession { request: request(), issued_at: at(0), browser: [7; 32], jti: [0; 16], stage: Stage::Identify };
         assert_eq!(session.check(Some([7; 32]), at(300)), Ok(()));
         assert_eq!(session.check(Some([7; 32]), at(301)), Err(SessionError::Invalid));
         assert_eq!(session.check(Some([7; 32]), at(-31)), Err(SessionError::Invalid));

@@ -13,7 +13,10 @@ use crate::time::Timestamp;
 use crate::workspace::{Outcome, Workspace};
 
 /// How long an upload ticket lives.
-pub const TICKET_LIFE: Duration = Duration::from_secs(60 * 60);
+pub const TICKET_LIFE: Duration = Duration::from_hours(1);
+
+/// The largest serial: clients count in 64-bit signed integers, and must be able to count on from it.
+pub const MAX_SERIAL: u64 = i64::MAX as u64 - 1;
 
 /// What a client says it is going to upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +108,9 @@ pub enum CommitError {
     /// The version has been committed with other bytes.
     #[error("this state version is finalized; its content cannot change")]
     Finalized,
+    /// The serial is larger than clients can count.
+    #[error("serial {0} is larger than Terraform can count to")]
+    SerialTooLarge(u64),
     /// The history has no more places.
     #[error("the workspace has reached the most state versions it can have")]
     Full,
@@ -149,7 +155,7 @@ impl Workspace {
     ) -> Result<Ticket, CommitError> {
         self.must_live(grant).map_err(|_| CommitError::Deleted)?;
         let lock = self.lock_of(grant.actor())?;
-        let forced = force.is_some_and(|grant| grant.covers(self.id));
+        let forced = self.may_force(grant, force);
         let repeated = self.current.as_ref().filter(|current| {
             current.serial == proposal.serial && current.md5 == proposal.md5 && same_history(current, &proposal)
         });
@@ -157,7 +163,7 @@ impl Workspace {
             (current.id, current.predecessor)
         } else {
             if !forced {
-                self.judge(&proposal)?;
+                self.judge(proposal.serial, proposal.lineage.as_ref())?;
             }
             let last = self.current_id().map_or(0, |id| id.ordinal);
             let ordinal = last.checked_add(1).ok_or(CommitError::Full)?;
@@ -177,7 +183,34 @@ impl Workspace {
         })
     }
 
+    /// Decides whether it is worth reading the bytes of a ticket: whether they could become the current version now, or
+    /// already are. The commit decides again.
+    ///
+    /// # Errors
+    /// [`CommitError`], as the commit would have it.
+    pub fn admit(&self, grant: &Grant<Write>, ticket: &Ticket, now: Timestamp) -> Result<(), CommitError> {
+        self.must_live(grant).map_err(|_| CommitError::Deleted)?;
+        if ticket.version.workspace != self.id {
+            return Err(CommitError::Deleted);
+        }
+        if now > ticket.expires_at {
+            return Err(CommitError::Expired);
+        }
+        if self.current_id() == Some(ticket.version) {
+            return Ok(());
+        }
+        if self.current_id() != ticket.predecessor {
+            return Err(CommitError::Overtaken);
+        }
+        if self.lock_of(grant.actor())?.id != ticket.lock || ticket.entry < self.sweep_floor {
+            return Err(CommitError::Fenced);
+        }
+        Ok(())
+    }
+
     /// Decides whether measured bytes become the current version. This is the commit's only rule.
+    ///
+    /// A ticket that was proposed with force needs the right to force still.
     ///
     /// # Errors
     /// [`CommitError`]; whatever it is, the workspace stays as it was.
@@ -186,35 +219,26 @@ impl Workspace {
         grant: &Grant<Write>,
         ticket: &Ticket,
         measured: &Measured,
+        force: Option<&Grant<Manage>>,
         attempt: AttemptId,
         now: Timestamp,
     ) -> Result<Outcome, CommitError> {
-        self.must_live(grant).map_err(|_| CommitError::Deleted)?;
-        if ticket.version.workspace != self.id {
-            return Err(CommitError::Deleted);
-        }
-        ticket.matches(measured)?;
+        self.admit(grant, ticket, now)?;
+        let own_lineage = ticket.matches(measured)?;
         if let Some(current) = self.current.as_ref().filter(|current| current.id == ticket.version) {
             return if current.sha256 == measured.sha256 { Ok(Outcome::Unchanged) } else { Err(CommitError::Finalized) };
         }
-        if now > ticket.expires_at {
-            return Err(CommitError::Expired);
+        if !(ticket.force && self.may_force(grant, force)) {
+            self.judge(ticket.proposal.serial, own_lineage.as_ref())?;
         }
-        if self.current_id() != ticket.predecessor {
-            return Err(CommitError::Overtaken);
-        }
-        if self.lock_of(grant.actor())?.id != ticket.lock || ticket.entry < self.sweep_floor {
-            return Err(CommitError::Fenced);
-        }
-        if !ticket.force {
-            self.judge(&ticket.proposal)?;
-        }
+        // A document without a lineage, an encrypted one say, continues the history it is written to.
+        let kept = || self.current.as_ref().and_then(|current| current.lineage.clone());
         let document = &measured.document;
         let version = StateVersion {
             id: ticket.version,
             predecessor: ticket.predecessor,
             serial: ticket.proposal.serial,
-            lineage: ticket.proposal.lineage.clone(),
+            lineage: own_lineage.or_else(kept),
             md5: measured.md5,
             sha256: measured.sha256,
             size: measured.size,
@@ -237,10 +261,18 @@ impl Workspace {
         }
     }
 
+    /// Whether the writer may waive the serial and lineage rules.
+    fn may_force(&self, grant: &Grant<Write>, force: Option<&Grant<Manage>>) -> bool {
+        force.is_some_and(|force| force.covers(self.id) && force.actor() == grant.actor())
+    }
+
     /// The serial rises and the lineage stays.
-    fn judge(&self, proposal: &Proposal) -> Result<(), CommitError> {
+    fn judge(&self, serial: u64, lineage: Option<&Lineage>) -> Result<(), CommitError> {
+        if serial > MAX_SERIAL {
+            return Err(CommitError::SerialTooLarge(serial));
+        }
         let Some(current) = &self.current else { return Ok(()) };
-        if let (Some(given), Some(kept)) = (&proposal.lineage, &current.lineage)
+        if let (Some(given), Some(kept)) = (lineage, &current.lineage)
             && given != kept
         {
             return Err(CommitError::ForeignLineage {
@@ -248,9 +280,9 @@ impl Workspace {
                 current: kept.as_str().to_owned(),
             });
         }
-        if proposal.serial <= current.serial {
+        if serial <= current.serial {
             return Err(CommitError::SerialDoesNotRise {
-                given: proposal.serial,
+                given: serial,
                 current: current.serial,
                 md5: current.md5,
             });
@@ -275,27 +307,33 @@ impl Ticket {
         Self { kind: TicketKind::JsonState, ..self.clone() }
     }
 
-    /// Whether the bytes that came are the bytes that were announced.
-    fn matches(&self, measured: &Measured) -> Result<(), CommitError> {
+    /// Whether the bytes that came are the bytes that were announced; gives the lineage that either names.
+    fn matches(&self, measured: &Measured) -> Result<Option<Lineage>, CommitError> {
         if measured.md5 != self.proposal.md5 {
             return Err(CommitError::DigestMismatch { announced: self.proposal.md5, measured: measured.md5 });
         }
-        if let Some(serial) = measured.document.serial.filter(|serial| *serial != self.proposal.serial) {
-            return Err(CommitError::DocumentMismatch {
-                what: "serial",
-                found: serial.to_string(),
-                announced: self.proposal.serial.to_string(),
-            });
+        let document = &measured.document;
+        let mismatch = |what, found: Option<String>, announced: String| {
+            Err(CommitError::DocumentMismatch { what, found: found.unwrap_or_else(|| "none".to_owned()), announced })
+        };
+        let announced = self.proposal.serial;
+        match document.serial {
+            Some(serial) if serial == announced => {}
+            None if document.encrypted => {}
+            found => return mismatch("serial", found.map(|serial| serial.to_string()), announced.to_string()),
         }
-        if let (Some(found), Some(announced)) = (&measured.document.lineage, &self.proposal.lineage)
-            && found != announced.as_str()
-        {
-            return Err(CommitError::DocumentMismatch {
-                what: "lineage",
-                found: found.chars().take(200).collect(),
-                announced: announced.as_str().to_owned(),
-            });
+        let found = document.lineage.as_deref().filter(|found| !found.is_empty());
+        match (found, &self.proposal.lineage) {
+            (None, announced) => Ok(announced.clone()),
+            (Some(found), Some(announced)) if found == announced.as_str() => Ok(Some(announced.clone())),
+            (Some(found), announced) => match (found.parse::<Lineage>(), announced) {
+                (Ok(lineage), None) => Ok(Some(lineage)),
+                (_, announced) => mismatch(
+                    "lineage",
+                    Some(found.chars().take(200).collect()),
+                    announced.as_ref().map_or_else(|| "none".to_owned(), |lineage| lineage.as_str().to_owned()),
+                ),
+            },
         }
-        Ok(())
     }
 }

@@ -83,7 +83,7 @@ impl Workspace {
     pub fn lock(&self, grant: &Grant<UseLock>, request: &LockRequest, now: Timestamp) -> Result<Outcome, LockError> {
         self.must_live(grant).map_err(|_| LockError::Deleted)?;
         match &self.lock {
-            Some(lock) if lock.id == request.id => Ok(Outcome::Unchanged),
+            Some(lock) if lock.id == request.id && lock.holder.is(grant.actor()) => Ok(Outcome::Unchanged),
             Some(lock) => Err(LockError::Held(Box::new(lock.clone()))),
             None => {
                 let lock = Lock {
@@ -112,14 +112,16 @@ impl Workspace {
         }
     }
 
-    /// Frees anybody's lock. The old holder's writes are refused from then on.
+    /// Frees anybody's lock, but only the taking of it that the caller saw. The old holder's writes are refused from then
+    /// on.
     ///
     /// # Errors
-    /// [`LockError::NotLocked`]; [`LockError::Deleted`].
-    pub fn force_unlock(&self, grant: &Grant<Manage>) -> Result<Outcome, LockError> {
+    /// [`LockError::NotLocked`]; [`LockError::Held`] when it was taken anew since; [`LockError::Deleted`].
+    pub fn force_unlock(&self, grant: &Grant<Manage>, seen: LockId) -> Result<Outcome, LockError> {
         self.must_live(grant).map_err(|_| LockError::Deleted)?;
-        match self.lock {
+        match &self.lock {
             None => Err(LockError::NotLocked),
+            Some(lock) if lock.id != seen => Err(LockError::Held(Box::new(lock.clone()))),
             Some(_) => Ok(Outcome::changed(Self { lock: None, ..self.clone() })),
         }
     }

@@ -11,6 +11,7 @@ pub const FIRST_PORT: u16 = 10_000;
 /// The highest port of a redirect to the command line.
 pub const LAST_PORT: u16 = 10_010;
 const MAX_STATE: usize = 512;
+const MAX_REDIRECT: usize = 256;
 
 /// Why an authorization or token request is malformed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -24,7 +25,7 @@ pub enum OauthError {
     /// The redirect address is outside the rule.
     #[error(
         "Invalid redirect_uri: it must be http on localhost, 127.0.0.1 or [::1], with a port from 10000 to 10010, \
-         without user or fragment"
+         without user, query or fragment"
     )]
     BadRedirect,
     /// Only the code flow is spoken.
@@ -68,7 +69,7 @@ impl RedirectUri {
     ///
     /// # Errors
     /// [`OauthError::BadRedirect`] unless it is http, on a loopback name, with port 10000 to 10010, without user
-    /// information and fragment.
+    /// information, query and fragment, and at most 256 bytes long.
     pub fn parse(text: &str) -> Result<Self, OauthError> {
         // URL parsers repair backslashes, tabs and line ends; an address that needs repair is refused.
         let plain = text.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'\\');
@@ -80,8 +81,13 @@ impl RedirectUri {
             None => false,
         };
         let port = url.port().is_some_and(|port| (FIRST_PORT..=LAST_PORT).contains(&port));
-        let bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-        if plain && text.starts_with("http://") && !text.contains('@') && loopback && port && bare {
+        let bare = url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none()
+            && url.query().is_none();
+        let literal = ["http://localhost:", "http://127.0.0.1:", "http://[::1]:"];
+        let literal = literal.iter().any(|origin| text.starts_with(origin)) && text.len() <= MAX_REDIRECT;
+        if plain && literal && loopback && port && bare {
             Ok(Self(url))
         } else {
             Err(OauthError::BadRedirect)
@@ -217,13 +223,14 @@ mod tests {
             "http://loc\talhost:10000/",
             "HTTP://localhost:10000/",
             "http://127.0.0.2:10000/",
-            "http://0x7f.1:10000/".trim_end_matches('x'),
+            "http://0x7f.1:10000/",
+            "http://%6cocalhost:10000/",
+            "http:///localhost:10000/",
+            "http://localhost:10000/login?code=evil",
             "javascript:alert(1)",
             "",
         ] {
-            let parsed = RedirectUri::parse(bad);
-            let harmless = parsed.as_ref().is_ok_and(|r| r.origin().starts_with("http://127.0.0.1:10"));
-            assert!(parsed.is_err() || harmless, "{bad}");
+            assert_eq!(RedirectUri::parse(bad), Err(OauthError::BadRedirect), "{bad}");
         }
     }
 

@@ -153,3 +153,10 @@ pub struct Document {
     /// Whether the client had encrypted it.
     pub encrypted: bool,
 }
+
+impl Output {
+    /// The value for a list: none where the output is sensitive.
+    pub fn listed_value(&self) -> Option<&str> {
+        (!self.sensitive).then_some(self.value_json.as_str())
+    }
+}

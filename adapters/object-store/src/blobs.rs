@@ -121,19 +121,22 @@ impl ObjectBlobs {
         };
         let ((), written) = futures_util::future::join(feed, write).await;
         let measured = work.await.map_err(|_| StoreError::Unavailable)?;
-        let finished = match (&measured, written) {
-            (_, Err(error)) => Err(PutError::Store(unavailable("write", at, &error))),
-            (Err(failure), Ok(())) => Err(failure.clone()),
-            (Ok(_), Ok(())) => writer.shutdown().await.map_err(|error| {
-                tracing::warn!(%error, "storage: cannot write {at}");
-                PutError::Store(StoreError::Unavailable)
-            }),
+        let failure = match (&measured, written) {
+            (_, Err(error)) => PutError::Store(unavailable("write", at, &error)),
+            (Err(failure), Ok(())) => failure.clone(),
+            // A shutdown that fails cleans up by itself; the writer must not be touched after it.
+            (Ok(_), Ok(())) => {
+                return writer.shutdown().await.map_or_else(
+                    |error| {
+                        tracing::warn!(%error, "storage: cannot write {at}");
+                        Err(PutError::Store(StoreError::Unavailable))
+                    },
+                    |()| measured,
+                );
+            }
         };
-        if let Err(failure) = finished {
-            let _left_for_the_sweep = writer.abort().await;
-            return Err(failure);
-        }
-        measured
+        let _left_for_the_sweep = writer.abort().await;
+        Err(failure)
     }
 }
 
@@ -230,7 +233,7 @@ async fn plain(at: Path, mut raw: Raw) -> Result<ByteStream, StoreError> {
         return Err(corrupt(&at, "its header is unknown"));
     }
     let decoder = Decoder::new().map_err(|error| corrupt(&at, &error.to_string()))?;
-    let unpack = Unpack { at, raw, decoder, input: head.freeze(), complete: true };
+    let unpack = Unpack { at, raw, decoder, input: head.freeze(), complete: false };
     Ok(Box::pin(stream::try_unfold(unpack, |unpack| async move {
         unpack.next().await.map_err(|error| BodyError(error.to_string()))
     })))
@@ -241,7 +244,7 @@ struct Unpack {
     raw: Raw,
     decoder: Decoder<'static>,
     input: Bytes,
-    /// Whether the frame read so far is complete.
+    /// Whether the frame has been read to its end, checksum included.
     complete: bool,
 }
 
@@ -254,6 +257,10 @@ impl Unpack {
                     None if self.complete => return Ok(None),
                     None => return Err(corrupt(&self.at, "it is cut short")),
                 }
+                continue;
+            }
+            if self.complete {
+                return Err(corrupt(&self.at, "something follows its end"));
             }
             let mut out = vec![0; DECODED_CHUNK];
             let mut input = InBuffer::around(&self.input);

@@ -84,7 +84,9 @@ struct Tee<'a> {
 impl<'a> Tee<'a> {
     fn new(source: Source<'a>, sink: Sink<'a>, limit: u64) -> io::Result<Self> {
         sink(Bytes::from_static(&HEADER))?;
-        let encoder = zstd::stream::write::Encoder::new(Out(sink), LEVEL)?;
+        let mut encoder = zstd::stream::write::Encoder::new(Out(sink), LEVEL)?;
+        // A reader must not take damage for content.
+        encoder.include_checksum(true)?;
         let (md5, sha256) = (Md5::new(), sha2::Sha256::new());
         Ok(Self { source, chunk: Bytes::new(), encoder, md5, sha256, size: 0, limit, failure: None })
     }

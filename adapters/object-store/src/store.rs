@@ -86,6 +86,11 @@ impl Store {
         let _never_closed_while_self_lives = failed.wait_for(|failed| *failed).await;
     }
 
+    /// Whether [`Store::failed`] has come true.
+    pub fn has_failed(&self) -> bool {
+        *self.failed.borrow()
+    }
+
     pub(crate) fn objects(&self) -> &Arc<dyn ObjectStore> {
         &self.objects
     }
@@ -112,7 +117,7 @@ impl Store {
 
     /// Makes sure that the folder of a key exists durably, where there are folders.
     pub(crate) async fn prepare(&self, key: &Path) -> Result<(), StoreError> {
-        if *self.failed.borrow() {
+        if self.has_failed() {
             return Err(StoreError::Fatal);
         }
         match &self.folders {

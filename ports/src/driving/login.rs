@@ -1,5 +1,6 @@
 //! `terraform login`: the authorization-code flow with PKCE, with nothing kept on the server but the token.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use opentaco_domain::claims::{
 use opentaco_domain::login_code::{LoginCode, LoginCodeError};
 use opentaco_domain::oauth::{AuthorizationRequest, Client, OauthError, single};
 use opentaco_domain::secret::Secret;
+use opentaco_domain::time::Timestamp;
 use opentaco_domain::token::{ApiToken, TokenRecord};
 use thiserror::Error;
 
@@ -50,7 +52,7 @@ pub enum LoginError {
 }
 
 /// A page of the login: what it asks and the session it carries.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Step {
     /// The session, sealed, for a hidden field.
     pub sealed: String,
@@ -58,6 +60,13 @@ pub struct Step {
     pub session: LoginSession,
 }
 
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The sealed session is worth a login.
+        f.debug_struct("Step").field("session", &self.session).finish_non_exhaustive()
+    }
+}
 
 /// Use cases of the login.
 #[derive(Clone)]
@@ -113,6 +122,7 @@ impl Login {
             request,
             issued_at: self.driven.clock.now(),
             browser: browser_digest(cookie),
+            jti: random(&*self.driven.entropy),
             stage: Stage::Identify,
         }))
     }
@@ -132,7 +142,8 @@ impl Login {
             Method::TerminalCode => {
                 let next = random(&*self.driven.entropy);
                 let mut code = self.code.lock().unwrap_or_else(PoisonError::into_inner);
-                code.try_code(proof, next, self.driven.clock.now())?;
+                let now = Timestamp::default().plus(self.driven.clock.mono());
+                code.try_code(proof, session.browser, next, now)?;
                 self.terminal.show_login_code(code.reveal().expose());
                 Subject::local_owner()
             }
@@ -157,8 +168,8 @@ impl Login {
         let Stage::Consent(subject) = session.stage else {
             return Err(SessionError::Invalid.into());
         };
-        let jti = random(&*self.driven.entropy);
-        let claims = CodeClaims::new(&session.request, subject, jti, verdict, self.driven.clock.now());
+        let now = self.driven.clock.now();
+        let claims = CodeClaims::new(&session.request, subject, session.jti, verdict, now);
         let code = self.signer.sign_code(&claims);
         Ok(session.request.redirect.with_code(&code, &session.request.state))
     }

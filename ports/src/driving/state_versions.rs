@@ -92,7 +92,7 @@ impl StateVersions {
     /// # Errors
     /// [`Failure::Commit`]; [`Failure::Put`]; [`Failure::Missing`]; [`Failure::Denied`]; a failing store.
     pub async fn upload(&self, actor: &Actor, ticket: &Ticket, body: ByteStream) -> Result<StateVersion, Failure> {
-        let attempt = self.begin(ticket, TicketKind::State)?;
+        let attempt = self.begin(actor, ticket, TicketKind::State).await?;
         let key = |kind| BlobKey { version: ticket.version, attempt, kind };
         let measured =
             self.driven.blobs.put_state(key(BlobKind::State), body, self.driven.max_state_bytes).await?;
@@ -103,7 +103,8 @@ impl StateVersions {
         let committed =
             mutate(&self.driven, actor, ticket.workspace(), ChangeKind::Committed, |workspace, _, now| {
                 let grant = self.driven.policy.grant::<Write>(actor, workspace)?;
-                Ok(workspace.accept(&grant, ticket, &measured, attempt, now)?)
+                let force = self.driven.policy.grant::<Manage>(actor, workspace).ok();
+                Ok(workspace.accept(&grant, ticket, &measured, force.as_ref(), attempt, now)?)
             });
         let current = committed.await?.value.current.filter(|current| current.id == ticket.version);
         let current = current.ok_or(CommitError::Overtaken)?;
@@ -131,22 +132,31 @@ impl StateVersions {
     /// Keeps Terraform's JSON rendering of a proposed version. It neither waits for a commit nor causes one.
     ///
     /// # Errors
-    /// [`Failure::Commit`] when the ticket is too old; [`Failure::Put`]; a failing store.
-    pub async fn upload_json(&self, ticket: &Ticket, body: ByteStream) -> Result<(), Failure> {
-        let attempt = self.begin(ticket, TicketKind::JsonState)?;
+    /// [`Failure::Commit`] when the version is neither current nor can become so; [`Failure::Put`]; a failing store.
+    pub async fn upload_json(&self, actor: &Actor, ticket: &Ticket, body: ByteStream) -> Result<(), Failure> {
+        let attempt = self.begin(actor, ticket, TicketKind::JsonState).await?;
         let key = BlobKey { version: ticket.version, attempt, kind: BlobKind::JsonState };
         Ok(self.driven.blobs.put_plain(key, body, self.driven.max_state_bytes).await?)
     }
 
-    fn begin(&self, ticket: &Ticket, kind: TicketKind) -> Result<AttemptId, Failure> {
-        let now = self.driven.clock.now();
+    /// Refuses bytes that could not be committed before they are read, so that a dead ticket fills no storage.
+    async fn begin(&self, actor: &Actor, ticket: &Ticket, kind: TicketKind) -> Result<AttemptId, Failure> {
         if ticket.kind != kind {
             return Err(Failure::missing("upload", "this URL"));
         }
-        if now > ticket.expires_at {
-            return Err(CommitError::Expired.into());
+        let remembered = self.driven.workspaces.remembered(&ticket.workspace());
+        if !remembered.is_some_and(|entry| self.admit(actor, Some(entry), ticket).is_ok()) {
+            let newest = self.driven.workspaces.newest(&ticket.workspace()).await?;
+            self.admit(actor, newest, ticket)?;
         }
-        Ok(AttemptId::new(now, random(&*self.driven.entropy)))
+        Ok(AttemptId::new(self.driven.clock.now(), random(&*self.driven.entropy)))
+    }
+
+    fn admit(&self, actor: &Actor, entry: Option<Versioned<Workspace>>, ticket: &Ticket) -> Result<(), Failure> {
+        let workspace = visible(&self.driven, actor, entry);
+        let workspace = workspace.ok_or_else(|| Failure::missing("workspace", ticket.workspace().to_wire()))?;
+        let grant = self.driven.policy.grant::<Write>(actor, &workspace)?;
+        Ok(workspace.admit(&grant, ticket, self.driven.clock.now())?)
     }
 
     /// Proposes and commits a version whose bytes came with the request (Terraform up to 1.5).

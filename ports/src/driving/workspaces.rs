@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use opentaco_domain::actor::Actor;
 use opentaco_domain::id::{LockId, WorkspaceId};
-use opentaco_domain::lock::LockRequest;
+use opentaco_domain::lock::{LockError, LockRequest};
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
 use opentaco_domain::page::{Page, PageRequest};
 use opentaco_domain::rbac::{Manage, Read, UseLock, Write};
@@ -69,7 +69,6 @@ impl Workspaces {
     /// # Errors
     /// [`Failure::NameTaken`]; [`Failure::Denied`]; a failing store.
     pub async fn create(&self, actor: &Actor, new: &NewWorkspace) -> Result<Workspace, Failure> {
-        self.organizations.ensure(actor, &new.organization).await?;
         let now = self.driven.clock.now();
         let id = WorkspaceId::new(now, random(&*self.driven.entropy));
         let workspace = Workspace::create(
@@ -81,6 +80,7 @@ impl Workspaces {
             now,
         );
         self.driven.policy.grant::<Write>(actor, &workspace)?;
+        self.organizations.ensure(actor, &new.organization).await?;
         self.claim(actor, &workspace).await?;
         self.driven.catalog.note(&new.organization, 1, &Hint::of(&workspace)).await?;
         let author = (&actor.subject, actor.door);
@@ -247,14 +247,15 @@ impl Workspaces {
         Ok(changed.await?.value)
     }
 
-    /// Frees anybody's lock.
+    /// Frees anybody's lock: the one that is held when the request comes, never one that is taken afterwards.
     ///
     /// # Errors
     /// As [`Workspaces::lock`].
     pub async fn force_unlock(&self, actor: &Actor, id: WorkspaceId) -> Result<Workspace, Failure> {
+        let seen = self.read(actor, id).await?.lock.ok_or(LockError::NotLocked)?.id;
         let changed = self.mutate(actor, id, ChangeKind::ForceUnlocked, |workspace, _, _| {
             let grant = self.driven.policy.grant::<Manage>(actor, workspace)?;
-            Ok(workspace.force_unlock(&grant)?)
+            Ok(workspace.force_unlock(&grant, seen)?)
         });
         Ok(changed.await?.value)
     }
@@ -317,8 +318,11 @@ fn claim_of(workspace: &Workspace, holder: Option<WorkspaceId>) -> NameClaim {
 /// What of an entry the caller may see.
 pub(super) fn visible(driven: &Driven, actor: &Actor, entry: Option<Versioned<Workspace>>) -> Option<Workspace> {
     let workspace = entry?.value;
-    let readable = driven.policy.grant::<Read>(actor, &workspace).is_ok();
-    (workspace.is_live() && readable).then_some(workspace)
+    is_visible(driven, actor, &workspace).then_some(workspace)
+}
+
+fn is_visible(driven: &Driven, actor: &Actor, workspace: &Workspace) -> bool {
+    workspace.is_live() && driven.policy.grant::<Read>(actor, workspace).is_ok()
 }
 
 /// Changes a live workspace by a rule of the domain.
@@ -333,7 +337,8 @@ pub(super) async fn mutate(
     let missing = || Failure::missing("workspace", id.to_wire());
     let changed: Changed<Workspace, ()> =
         change(driven.around(), &*driven.workspaces, &id, author, kind, |entry, now| {
-            let entry = entry.filter(|entry| entry.value.is_live()).ok_or_else(missing)?;
+            let readable = |entry: &&Versioned<Workspace>| is_visible(driven, actor, &entry.value);
+            let entry = entry.filter(readable).ok_or_else(missing)?;
             match rule(&entry.value, entry.number, now)? {
                 Outcome::Unchanged => Ok::<_, Failure>(Decision::Keep(())),
                 Outcome::Changed(next) => Ok(Decision::Append(*next, ())),

@@ -41,8 +41,10 @@ pub async fn audit(fleet: &Fleet, ledger: &Ledger) -> Verdict {
 async fn read_streams(fleet: &Fleet) -> Result<BTreeMap<String, Stream>, String> {
     let mut numbered: BTreeMap<String, BTreeMap<u64, Value>> = BTreeMap::new();
     let inner = fleet.store.inner.clone();
-    let objects: Vec<_> =
-        object_store::ObjectStore::list(&*inner, Some(&Path::from("workspaces"))).try_collect().await.unwrap();
+    let objects: Vec<_> = object_store::ObjectStore::list(&*inner, Some(&Path::from("workspaces")))
+        .try_collect()
+        .await
+        .unwrap();
     for object in objects {
         let parts: Vec<String> = object.location.parts().map(|part| part.as_ref().to_owned()).collect();
         let [_, id, kind, file] = &parts[..] else { return Err(format!("odd key {}", object.location)) };
@@ -66,7 +68,9 @@ fn audit_stream(id: &str, stream: &Stream) -> Verdict {
         let (kind, value, n) = (entry["kind"].as_str().unwrap(), &entry["value"], &entry["n"]);
         check(n == place as u64 + 1, || format!("entry {n} follows a hole"))?;
         check(value["id"] == id, || format!("entry {n} is of another workspace"))?;
-        check(operations.insert(entry["operation"].to_string()), || format!("entry {n} is an operation twice"))?;
+        check(operations.insert(entry["operation"].to_string()), || {
+            format!("entry {n} is an operation twice")
+        })?;
         let first = matches!(kind, "created" | "abandoned");
         check((place == 0) == first, || format!("entry {n} is {kind}"))?;
         check(before.is_null() || before["life"] == "live", || format!("entry {n} follows a tombstone"))?;
@@ -93,7 +97,9 @@ fn audit_stream(id: &str, stream: &Stream) -> Verdict {
 }
 
 fn audit_commit(old: &Value, new: &Value) -> Verdict {
-    check(new["predecessor"] == old["id"], || "a commit on a version that was not current: a fork".to_owned())?;
+    check(new["predecessor"] == old["id"], || {
+        "a commit on a version that was not current: a fork".to_owned()
+    })?;
     let serial = |version: &Value| version["serial"].as_u64();
     check(serial(new) > serial(old), || "the serial does not rise".to_owned())?;
     check(old.is_null() || new["lineage"] == old["lineage"], || "the lineage changed".to_owned())?;
@@ -110,7 +116,9 @@ fn audit_names(streams: &BTreeMap<String, Stream>) -> Verdict {
     for (id, stream) in streams {
         let last = &stream[stream.len() - 1]["value"];
         if last["life"] == "live" {
-            check(names.insert(last["name"].to_string()), || format!("{id} lives under a name that another has"))?;
+            check(names.insert(last["name"].to_string()), || {
+                format!("{id} lives under a name that another has")
+            })?;
         }
     }
     Ok(())
@@ -131,7 +139,9 @@ fn audit_answers(streams: &BTreeMap<String, Stream>, ledger: &Ledger) -> Verdict
             let found = stored.get(&(subject.clone(), kind.to_owned())).copied().unwrap_or(0);
             let (done, unknown) = (of(Told::Done), of(Told::Unknown));
             check((done..=done + unknown).contains(&found), || {
-                format!("{subject}: {found} times {kind} in the store, but told {done} times, {unknown} unknown")
+                format!(
+                    "{subject}: {found} times {kind} in the store, but told {done} times, {unknown} unknown"
+                )
             })?;
         }
     }
@@ -169,8 +179,12 @@ fn audit_uploads(streams: &BTreeMap<String, Stream>, ledger: &Ledger) -> Verdict
     }
     for (id, told) in best {
         match told {
-            Told::Done => check(committed.contains_key(&id), || format!("{id} was acknowledged and is missing"))?,
-            Told::Refused => check(!committed.contains_key(&id), || format!("{id} was refused and is there"))?,
+            Told::Done => {
+                check(committed.contains_key(&id), || format!("{id} was acknowledged and is missing"))?
+            }
+            Told::Refused => {
+                check(!committed.contains_key(&id), || format!("{id} was refused and is there"))?
+            }
             Told::Unknown => {}
         }
     }

@@ -118,7 +118,8 @@ impl Client {
             settings: SettingsChange::default(),
             tags: Tags::default(),
         };
-        let made = self.ask("created", |server, actor| async move { server.workspaces.create(&actor, &new).await });
+        let made =
+            self.ask("created", |server, actor| async move { server.workspaces.create(&actor, &new).await });
         let id = made.await?.id;
         self.ledger.workspaces.lock().unwrap().push(id);
         Some(id)
@@ -136,15 +137,21 @@ impl Client {
         let id = *chance.pick(newest);
         match roll {
             8..12 => {
-                self.ask("deleted", |s, a| async move { s.workspaces.delete(&a, id, Deletion::Force).await }).await;
+                self.ask("deleted", |s, a| async move { s.workspaces.delete(&a, id, Deletion::Force).await })
+                    .await;
             }
             12..20 => {
                 let text = Some(format!("{}", chance.below(u64::MAX)));
                 let change = SettingsChange::new(None, text).unwrap();
-                self.ask("changed", |s, a| async move { s.workspaces.change_settings(&a, id, &change).await }).await;
+                self.ask(
+                    "changed",
+                    |s, a| async move { s.workspaces.change_settings(&a, id, &change).await },
+                )
+                .await;
             }
             20..28 => {
-                self.ask("force-unlocked", |s, a| async move { s.workspaces.force_unlock(&a, id).await }).await;
+                self.ask("force-unlocked", |s, a| async move { s.workspaces.force_unlock(&a, id).await })
+                    .await;
             }
             28..36 => self.unlock(id).await,
             _ => self.apply(id).await,
@@ -184,7 +191,8 @@ impl Client {
             lineage: Some(id.to_string().parse().unwrap()),
             md5: Md5(md5::Md5::digest(body.as_bytes()).into()),
         };
-        let proposing = |s: Server, a: Actor| async move { s.state_versions.propose(&a, id, &proposal, false).await };
+        let proposing =
+            |s: Server, a: Actor| async move { s.state_versions.propose(&a, id, &proposal, false).await };
         let Some(ticket) = self.ask("proposed", proposing).await else { return };
         let body = Bytes::from(body);
         for _ in 0..=u64::from(chance.percent(15)) {

@@ -37,7 +37,8 @@ struct Run {
 }
 
 fn run(seed: u64, sabotage: Sabotage) -> Run {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let chance = Chance::new(seed);
         let store = FaultyStore::new(chance.clone());
@@ -98,6 +99,7 @@ fn the_auditor_notices_when_the_own_echo_check_is_taken_out() {
 
 #[test]
 fn the_auditor_notices_when_the_predecessor_check_is_taken_out() {
-    let (seed, what) = first_red(Sabotage::Predecessor).expect("200 seeds without the predecessor check stay green");
+    let (seed, what) =
+        first_red(Sabotage::Predecessor).expect("200 seeds without the predecessor check stay green");
     eprintln!("predecessor check taken out: seed {seed}: {what}");
 }

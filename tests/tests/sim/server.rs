@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use opentaco_domain::rbac::Policy;
 use opentaco_domain::workspace::{NameClaim, Workspace};
-use opentaco_object_store::{
-    ObjectBlobs, ObjectCatalog, ObjectTokens, ObjectVersions, RecordStreams, Store,
-};
+use opentaco_object_store::{ObjectBlobs, ObjectCatalog, ObjectTokens, ObjectVersions, RecordStreams, Store};
 use opentaco_ports::driven::records::{Appended, Change, Record, Records, Versioned};
 use opentaco_ports::driven::{Clock, StoreError};
 use opentaco_ports::driving::Driven;
@@ -77,10 +75,7 @@ impl Server {
             policy: Policy::open(),
             max_state_bytes: 1024 * 1024,
         });
-        Self {
-            workspaces: Workspaces::new(driven.clone()),
-            state_versions: StateVersions::new(driven),
-        }
+        Self { workspaces: Workspaces::new(driven.clone()), state_versions: StateVersions::new(driven) }
     }
 }
 
@@ -95,7 +90,13 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    pub fn new(store: FaultyStore, clock: Arc<dyn Clock>, chance: Chance, count: usize, sabotage: Sabotage) -> Self {
+    pub fn new(
+        store: FaultyStore,
+        clock: Arc<dyn Clock>,
+        chance: Chance,
+        count: usize,
+        sabotage: Sabotage,
+    ) -> Self {
         let servers = (0..count).map(|_| Server::start(&store, &clock, &chance, sabotage)).collect();
         Self { store, clock, chance, sabotage, servers: Arc::new(Mutex::new(servers)) }
     }

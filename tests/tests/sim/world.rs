@@ -102,7 +102,8 @@ impl FaultyStore {
     async fn way(&self) {
         if !*self.calm.lock().unwrap() {
             // Mostly quick, sometimes slow enough that everybody else goes first.
-            let time = if self.chance.percent(5) { self.chance.millis(50..2000) } else { self.chance.millis(0..12) };
+            let time =
+                if self.chance.percent(5) { self.chance.millis(50..2000) } else { self.chance.millis(0..12) };
             tokio::time::sleep(time).await;
         }
     }

@@ -1,0 +1,15 @@
+//! Signing, sealing and the development certificate.
+//!
+//! Nothing here draws randomness of its own for keys or nonces, reads a clock, a file or the environment: seeds, nonces
+//! and key texts are passed in, and what is opened is judged by the domain. What does not verify does not open, and
+//! nobody is told why.
+//!
+//! - [`signing_key`]: Ed25519 keys in PEM and the names they go by.
+//! - [`code_signer`]: authorization codes as signed tokens ([`opentaco_ports::driven::Signer`]).
+//! - [`sealer`]: login sessions and upload tickets, sealed ([`opentaco_ports::driven::Sealer`]).
+//! - [`dev_certificate`]: a certificate authority of one's own for development.
+
+pub mod code_signer;
+pub mod dev_certificate;
+pub mod sealer;
+pub mod signing_key;

@@ -1,0 +1,27 @@
+//! One log line per request: the route's template, never its path or query, which may hold a secret.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _, HttpRequest};
+use opentaco_domain::actor::{Actor, Subject};
+
+/// Logs what was asked for, by whom, and how it ended.
+pub(crate) async fn log(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let answer = next.call(request).await?;
+    let asked = answer.request();
+    let route = asked.match_pattern().unwrap_or_else(|| "unknown".to_owned());
+    let extensions = asked.extensions();
+    let actor = extensions.get::<Subject>().map_or("-", Subject::as_str);
+    tracing::info!(method = %asked.method(), route, status = answer.status().as_u16(), actor, "request");
+    drop(extensions);
+    Ok(answer)
+}
+
+/// Remembers who asked, for the log.
+pub(crate) fn note_actor(request: &HttpRequest, actor: &Actor) {
+    request.extensions_mut().insert(actor.subject.clone());
+}

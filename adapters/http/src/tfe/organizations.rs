@@ -1,0 +1,89 @@
+//! Organizations.
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::web::Payload;
+use futures_util::future::try_join_all;
+use opentaco_domain::name::OrganizationName;
+use opentaco_domain::organization::Organization;
+use opentaco_domain::page::Page;
+use opentaco_domain::time::Rfc3339;
+use opentaco_ports::driving::Failure;
+use serde_json::{Value, json};
+
+use super::Answer;
+use super::error::ApiError;
+use super::jsonapi::{self, Document, Resource};
+use super::query::Query;
+use crate::auth::{Addressed, Call};
+use crate::task;
+
+impl Addressed for OrganizationName {
+    fn read(request: &HttpRequest) -> Result<Self, Failure> {
+        let text = request.match_info().get("organization").unwrap_or_default();
+        text.parse().map_err(|_| Failure::missing("organization", text))
+    }
+}
+
+/// A page of organizations in order of their names.
+pub(crate) async fn list(call: Call) -> Answer {
+    let names = call.doors.organizations.list(&call.actor).await?;
+    let request = Query::of(&call.request).page().unwrap_or_default();
+    let on_page = names.iter().skip(request.skip()).take(request.size());
+    let items = try_join_all(on_page.map(|name| call.doors.organizations.read(&call.actor, name))).await?;
+    let items = items.iter().map(document).collect();
+    jsonapi::page(&Page { items, request, total: names.len() })
+}
+
+/// Makes an organization.
+pub(crate) async fn create(call: Call, payload: Payload) -> Answer {
+    let mut attributes = Document::read(&call.request, payload).await?.attributes()?;
+    let name = jsonapi::required("name", attributes.text("name")?)?;
+    let name: OrganizationName = name.parse().map_err(ApiError::invalid)?;
+    let email = attributes.text("email")?;
+    let (organizations, actor) = (call.doors.organizations.clone(), call.actor);
+    let made = task::run(async move { organizations.create(&actor, &name, email).await }).await??;
+    jsonapi::single(StatusCode::CREATED, &document(&made))
+}
+
+/// One organization.
+pub(crate) async fn read(call: Call<OrganizationName>) -> Answer {
+    let organization = call.doors.organizations.read(&call.actor, &call.at).await?;
+    jsonapi::single(StatusCode::OK, &document(&organization))
+}
+
+/// What an organization may use: state, and nothing that runs on the server.
+pub(crate) async fn entitlements(call: Call<OrganizationName>) -> Answer {
+    call.doors.organizations.usable(&call.actor, &call.at).await?;
+    let attributes = json!({
+        "state-storage": true,
+        "operations": false,
+        "agents": false,
+        "cost-estimation": false,
+        "policy-enforcement": false,
+        "private-module-registry": false,
+        "run-tasks": false,
+        "sentinel": false,
+        "sso": false,
+        "teams": false,
+        "vcs-integrations": false,
+    });
+    jsonapi::single(StatusCode::OK, &Resource::new("entitlement-sets", &call.at, attributes))
+}
+
+fn document(organization: &Organization) -> Resource<Value> {
+    let attributes = json!({
+        "name": organization.name.as_str(),
+        "external-id": organization.name.as_str(),
+        "email": organization.email,
+        "created-at": Rfc3339(organization.created_at).to_string(),
+        "permissions": {
+            "can-create-workspace": true,
+            "can-update": false,
+            "can-destroy": false,
+            "can-access-via-teams": false,
+            "can-manage-users": false,
+        },
+    });
+    Resource::new("organizations", &organization.name, attributes)
+}

@@ -1,0 +1,119 @@
+//! Outputs of state versions. Their values and types are passed on as the text they are, so no number loses digits.
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use opentaco_domain::id::{OutputId, StateVersionId, WorkspaceId};
+use opentaco_domain::page::Page;
+use opentaco_domain::state::Output;
+use opentaco_ports::driving::Failure;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::Answer;
+use super::jsonapi::{self, Resource};
+use super::query::Query;
+use crate::auth::{Addressed, Call};
+
+impl Addressed for OutputId {
+    fn read(request: &HttpRequest) -> Result<Self, Failure> {
+        let text = request.match_info().get("output").unwrap_or_default();
+        text.parse().map_err(|_| Failure::missing("state version output", text))
+    }
+}
+
+#[derive(Serialize)]
+struct Attributes<'a> {
+    name: &'a str,
+    sensitive: bool,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    value: Option<&'a RawValue>,
+    #[serde(rename = "detailed-type")]
+    detailed_type: Option<&'a RawValue>,
+}
+
+/// The outputs of the newest version; none when there is no version.
+pub(crate) async fn current(call: Call<WorkspaceId>) -> Answer {
+    let outputs = call.doors.state_versions.current_outputs(&call.actor, call.at).await?;
+    show(&outputs, &Query::of(&call.request))
+}
+
+/// The outputs of one version.
+pub(crate) async fn of_version(call: Call<StateVersionId>) -> Answer {
+    let outputs = call.doors.state_versions.outputs(&call.actor, call.at).await?;
+    show(&outputs, &Query::of(&call.request))
+}
+
+/// One output, its value shown even when it is sensitive.
+pub(crate) async fn read(call: Call<OutputId>) -> Answer {
+    let (id, output) = call.doors.state_versions.output(&call.actor, call.at).await?;
+    jsonapi::single(StatusCode::OK, &document(id, &output, Some(&output.value_json)))
+}
+
+/// All of them, unless a page is asked for.
+fn show(outputs: &[(OutputId, Output)], query: &Query) -> Answer {
+    let Some(request) = query.page() else {
+        let all: Vec<_> =
+            outputs.iter().map(|(id, output)| document(*id, output, output.listed_value())).collect();
+        return jsonapi::whole(&all);
+    };
+    let on_page = outputs.iter().skip(request.skip()).take(request.size());
+    let items = on_page.map(|(id, output)| document(*id, output, output.listed_value())).collect();
+    jsonapi::page(&Page { items, request, total: outputs.len() })
+}
+
+fn document<'a>(id: OutputId, output: &'a Output, value: Option<&'a str>) -> Resource<Attributes<'a>> {
+    let attributes = Attributes {
+        name: &output.name,
+        sensitive: output.sensitive,
+        kind: kind(&output.type_json),
+        value: value.and_then(raw),
+        detailed_type: raw(&output.type_json),
+    };
+    Resource::new("state-version-outputs", id, attributes)
+}
+
+fn raw(json: &str) -> Option<&RawValue> {
+    serde_json::from_str(json).ok()
+}
+
+/// The simple type: Terraform's own for primitives, else `array` or `object`.
+fn kind(type_json: &str) -> &'static str {
+    let parsed = serde_json::from_str::<Value>(type_json).unwrap_or_default();
+    match parsed.get(0).unwrap_or(&parsed).as_str() {
+        Some("string") => "string",
+        Some("number") => "number",
+        Some("bool") => "boolean",
+        Some("list" | "set" | "tuple") => "array",
+        Some("map" | "object") => "object",
+        _ => "dynamic",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentaco_domain::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn values_keep_every_digit() {
+        let workspace = WorkspaceId::new(Timestamp::from_millis(0), [0; 10]);
+        let id = OutputId { version: StateVersionId::new(workspace, 1, [0; 10]), index: 0 };
+        let output = Output {
+            name: "n".into(),
+            sensitive: true,
+            type_json: r#"["list","number"]"#.into(),
+            value_json: "[12345678901234567890123, 1.10]".into(),
+        };
+        let shown = serde_json::to_string(&document(id, &output, Some(&output.value_json))).unwrap();
+        assert!(shown.contains(r#""value":[12345678901234567890123, 1.10]"#), "{shown}");
+        assert!(shown.contains(r#""detailed-type":["list","number"]"#), "{shown}");
+        let listed = serde_json::to_value(document(id, &output, output.listed_value())).unwrap();
+        assert_eq!(
+            (&listed["attributes"]["value"], &listed["attributes"]["type"]),
+            (&Value::Null, &"array".into())
+        );
+    }
+}

@@ -1,0 +1,88 @@
+//! A workspace as this API shows it.
+
+use actix_web::http::StatusCode;
+use opentaco_domain::time::{Rfc3339, Timestamp};
+use opentaco_domain::workspace::Workspace;
+use serde_json::{Value, json};
+
+use super::jsonapi::{self, Resource, one};
+use super::{Answer, BASE_PATH};
+
+/// An answer of one workspace.
+pub(super) fn answer(status: StatusCode, workspace: &Workspace) -> Answer {
+    jsonapi::single(status, &document(workspace))
+}
+
+/// `organization/name`, as Terraform writes it: the lock id of `terraform force-unlock`.
+pub(super) fn address(workspace: &Workspace) -> String {
+    format!("{}/{}", workspace.organization, workspace.name.to_cloud())
+}
+
+/// A moment as this API writes it.
+pub(super) fn time(at: Timestamp) -> String {
+    Rfc3339(at).to_string()
+}
+
+/// The document. Terraform crashes without `permissions`, and runs remotely without `execution-mode` local.
+pub(super) fn document(workspace: &Workspace) -> Resource<Value> {
+    let name = workspace.name.to_cloud();
+    let current = workspace.current.as_ref();
+    let lock = workspace.lock.as_ref().map(
+        |lock| json!({"who": lock.holder.subject.as_str(), "since": time(lock.at), "reason": lock.reason}),
+    );
+    let attributes = json!({
+        "name": name,
+        "description": workspace.settings.description,
+        "terraform-version": workspace.settings.terraform_version.as_deref().unwrap_or("latest"),
+        "execution-mode": "local",
+        "operations": false,
+        "auto-apply": false,
+        "environment": "default",
+        "working-directory": "",
+        "structured-run-output-enabled": false,
+        "vcs-repo": null,
+        "source": "tfe-api",
+        "locked": workspace.lock.is_some(),
+        "lock": lock,
+        "tag-names": workspace.tags.iter().map(|(key, _)| key).collect::<Vec<_>>(),
+        "resource-count": current.and_then(|version| version.resources).unwrap_or(0),
+        "created-at": time(workspace.created_at),
+        "updated-at": time(workspace.updated_at),
+        "actions": {"is-destroyable": true},
+        "permissions": permissions(),
+    });
+    let mut related = json!({"organization": one("organizations", &workspace.organization)});
+    if let Some(lock) = &workspace.lock {
+        related["locked-by"] = one("users", &lock.holder.subject);
+    }
+    if let Some(version) = current {
+        related["current-state-version"] = one("state-versions", version.id);
+    }
+    let mut document = Resource::new("workspaces", workspace.id.to_wire(), attributes).related(related);
+    document.links =
+        json!({"self": format!("{BASE_PATH}/organizations/{}/workspaces/{name}", workspace.organization)});
+    document
+}
+
+/// What the caller may do. `can-force-delete` makes Terraform delete safely; nothing is queued on the server.
+fn permissions() -> Value {
+    json!({
+        "can-update": true,
+        "can-destroy": true,
+        "can-force-delete": true,
+        "can-lock": true,
+        "can-unlock": true,
+        "can-force-unlock": true,
+        "can-read-settings": true,
+        "can-read-state-versions": true,
+        "can-create-state-versions": true,
+        "can-read-state-outputs": true,
+        "can-manage-tags": true,
+        "can-read-variable": true,
+        "can-update-variable": false,
+        "can-queue-run": false,
+        "can-queue-apply": false,
+        "can-queue-destroy": false,
+        "can-read-run": false,
+    })
+}

@@ -1,0 +1,235 @@
+//! Builds every part from the settings, and runs the server with them.
+
+use std::io::{self, Write as _};
+use std::net::TcpListener;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use opentaco_domain::actor::{Actor, Door, Subject};
+use opentaco_domain::id::TokenId;
+use opentaco_domain::name::OrganizationName;
+use opentaco_domain::rbac::Policy;
+use opentaco_http::serve::{Serve, Tls, bind, serve};
+use opentaco_http::{Addresses, Doors, configure};
+use opentaco_object_store::{ObjectBlobs, ObjectCatalog, ObjectTokens, ObjectVersions, RecordStreams, Store};
+use opentaco_ports::driven::{Clock, Entropy, Terminal};
+use opentaco_ports::driving::Driven;
+use opentaco_ports::driving::access::Access;
+use opentaco_ports::driving::login::{Login, Method};
+use opentaco_ports::driving::organizations::Organizations;
+use opentaco_ports::driving::state_versions::StateVersions;
+use opentaco_ports::driving::workspaces::Workspaces;
+use opentaco_system::{SystemClock, SystemEntropy};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::data_dir::{DataDir, Readers};
+use crate::keys::Keys;
+use crate::readiness::Readiness;
+use crate::settings::{self, Settings, Storage};
+use crate::start_message::{StartMessage, tfrc};
+use crate::{logging, tls};
+
+const TFRC: &str = "opentaco.tfrc";
+
+/// Starts the server, and returns once it has drained after SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start (the port is in use, the data dir, a key, a certificate or the storage cannot be used), or when
+/// its storage failed while writing.
+pub fn start(settings: Settings) -> anyhow::Result<ExitCode> {
+    logging::start(&settings.log_level, settings.log_format)?;
+    // Libraries that are not told which provider to use take this one. An error means that it is set already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads")?;
+    runtime.block_on(run(settings))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run(settings: Settings) -> anyhow::Result<()> {
+    // Before anything that takes time, so that an early signal drains, too.
+    let stop = stop_signal()?;
+    // Before anything is written, so that a second server on the port leaves no trace.
+    let listeners = listen(&settings)?;
+    let port = listeners.first().context("no listener")?.local_addr()?.port();
+    let data_dir = DataDir::open(&settings.data_dir)?;
+    let clock = Arc::new(SystemClock);
+
+    let (tls, bundle) = match &settings.tls {
+        settings::Tls::Off => (Tls::Off, None),
+        settings::Tls::Files { certificate, key } => (Tls::Only(tls::from_files(certificate, key)?), None),
+        settings::Tls::Development => {
+            let made = tls::development(&data_dir, &certificate_hosts(&settings), clock.now().as_secs())?;
+            (Tls::Both(made.config), Some(made.bundle))
+        }
+    };
+    let (host, base) = seen_by_clients(&settings, &tls, port);
+
+    let store = Arc::new(match settings.storage {
+        Storage::Memory => Store::memory(),
+        Storage::Local => Store::local(data_dir.path())?,
+    });
+    let entropy = Arc::new(SystemEntropy);
+    let readiness = Readiness::probe(store.clone(), clock.clone(), entropy.clone()).await?;
+    let keys = Keys::load(&settings, &data_dir, &*entropy, issuer(&settings, &tls, port))?;
+    let addresses = Addresses::new(
+        settings.public_base_url.as_ref().map(url::Url::as_str),
+        settings.listen.is_loopback(),
+        port,
+    );
+    let doors = doors(&settings, &store, clock, entropy, keys, &readiness, addresses);
+    doors.organizations.ensure(&the_server_itself(), &OrganizationName::default_organization()).await?;
+
+    let tfrc = data_dir.replace(TFRC, Readers::Everybody, &tfrc(&host, &base))?;
+    let message = StartMessage {
+        data_dir: data_dir.path(),
+        is_new: data_dir.is_new(),
+        addresses: &shown(&settings, &tls, &host, &base),
+        host: &host,
+        tfrc: &tfrc,
+        bundle: bundle.as_deref(),
+    };
+    // A closed standard output is no reason not to serve.
+    let _ = message.write(&mut io::stdout());
+    doors.login.show_code();
+    tracing::warn!("access control is off: every authenticated user may do everything");
+
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let parts = Serve { listeners, tls, drain_timeout: settings.drain_timeout, workers };
+    let watched = tokio::spawn(readiness.keep());
+    let until = async {
+        tokio::select! {
+            () = stop => tracing::info!("stopping: requests in flight may finish"),
+            () = store.failed() => {}
+        }
+    };
+    serve(parts, move |config| configure(config, &doors), until).await.context("the server ended")?;
+    watched.abort();
+    anyhow::ensure!(
+        !store.has_failed(),
+        "storage failed while writing; see the log, mend the disk, and start again"
+    );
+    Ok(())
+}
+
+/// The core over its ports, and the doors that lead to it.
+fn doors(
+    settings: &Settings,
+    store: &Arc<Store>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    keys: Keys,
+    readiness: &Readiness,
+    addresses: Addresses,
+) -> Doors {
+    let driven = Arc::new(Driven {
+        workspaces: Arc::new(RecordStreams::new(store.clone(), clock.clone())),
+        names: Arc::new(RecordStreams::new(store.clone(), clock.clone())),
+        organizations: Arc::new(RecordStreams::new(store.clone(), clock.clone())),
+        catalog: Arc::new(ObjectCatalog::new(store.clone(), clock.clone())),
+        versions: Arc::new(ObjectVersions::new(store.clone(), clock.clone())),
+        blobs: Arc::new(ObjectBlobs::new(store.clone(), clock.clone())),
+        tokens: Arc::new(ObjectTokens::new(store.clone(), clock.clone())),
+        clock,
+        entropy: entropy.clone(),
+        policy: Policy::open(),
+        max_state_bytes: settings.max_state_bytes,
+    });
+    let method = if settings.auth_dev_skip_verify { Method::AnyName } else { Method::TerminalCode };
+    let sealer = Arc::new(keys.sealer);
+    Doors {
+        access: Access::new(driven.clone()),
+        workspaces: Workspaces::new(driven.clone()),
+        state_versions: StateVersions::new(driven.clone()),
+        organizations: Organizations::new(driven.clone()),
+        login: Login::new(
+            driven,
+            Arc::new(keys.signer),
+            sealer.clone(),
+            Arc::new(StandardOutput),
+            method,
+            settings.terraform_token_ttl,
+        ),
+        sealer,
+        entropy,
+        ready: readiness.answer(),
+        addresses,
+        max_state_bytes: settings.max_state_bytes,
+    }
+}
+
+/// The terminal that the operator started the server on.
+struct StandardOutput;
+
+impl Terminal for StandardOutput {
+    fn show_login_code(&self, code: &str) {
+        let mut out = io::stdout();
+        // A closed standard output is no reason not to serve.
+        let _ = writeln!(out, "\nlogin code: {code}").and_then(|()| out.flush());
+    }
+}
+
+/// Who makes what must always exist.
+fn the_server_itself() -> Actor {
+    Actor { subject: Subject::local_owner(), parent: TokenId::from_bytes([0; 10]), door: Door::Login }
+}
+
+fn listen(settings: &Settings) -> anyhow::Result<Vec<TcpListener>> {
+    bind(&settings.listen.host, settings.listen.port).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!("{error}; another program uses the port: stop it, or choose one with -port")
+        }
+        _ => anyhow::anyhow!("{error}; choose another address with -listen"),
+    })
+}
+
+/// Resolves at the first SIGTERM or SIGINT.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Names of the development certificate besides the loopback ones.
+fn certificate_hosts(settings: &Settings) -> Vec<String> {
+    let public = settings.public_base_url.as_ref().and_then(|url| url.host_str());
+    public.map(str::to_owned).into_iter().collect()
+}
+
+/// What signed codes name as their issuer: never anything that a request says.
+fn issuer(settings: &Settings, tls: &Tls, port: u16) -> String {
+    match &settings.public_base_url {
+        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        None if matches!(tls, Tls::Off) => format!("http://localhost:{port}"),
+        None => format!("https://localhost:{port}"),
+    }
+}
+
+/// What follows `terraform login`, and the base of the URLs in the Terraform configuration.
+fn seen_by_clients(settings: &Settings, tls: &Tls, port: u16) -> (String, String) {
+    if let Some(url) = &settings.public_base_url {
+        let host = url.host_str().unwrap_or_default();
+        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        return (host, url.as_str().trim_end_matches('/').to_owned());
+    }
+    // Terraform takes no address in brackets; localhost is one of ours wherever we listen on loopback or everywhere.
+    let host = format!("localhost:{port}");
+    let scheme = if matches!(tls, Tls::Only(_)) { "https" } else { "http" };
+    let base = format!("{scheme}://{host}");
+    (host, base)
+}
+
+/// The URLs of the start message.
+fn shown(settings: &Settings, tls: &Tls, host: &str, base: &str) -> Vec<String> {
+    match tls {
+        Tls::Both(_) if settings.public_base_url.is_none() => {
+            vec![format!("https://{host}"), format!("http://{host}")]
+        }
+        _ => vec![base.to_owned()],
+    }
+}

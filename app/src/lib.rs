@@ -1,0 +1,47 @@
+//! The server as a program: settings, logging, the data dir, and the wiring of every adapter.
+
+pub mod compose;
+pub mod data_dir;
+pub mod env;
+pub mod keys;
+pub mod logging;
+pub mod readiness;
+pub mod settings;
+pub mod start_message;
+pub mod tls;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use crate::settings::Wanted;
+
+/// Exit code for settings that are refused.
+const REFUSED: u8 = 2;
+
+/// Runs the server until it is told to stop; `arguments` come without the program's name.
+///
+/// Exits with 0 after a drain, 1 when the server cannot run, 2 when the settings are refused.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> ExitCode {
+    let settings = match settings::load(arguments, environment) {
+        Ok(Wanted::Serve(settings)) => settings,
+        Ok(Wanted::Help(help)) => return say(&help),
+        Ok(Wanted::Version) => return say(&format!("opentacosvc {}\n", env!("CARGO_PKG_VERSION"))),
+        Err(error) => return fail(&error, ExitCode::from(REFUSED)),
+    };
+    compose::start(*settings).unwrap_or_else(|error| fail(&format!("{error:#}"), ExitCode::FAILURE))
+}
+
+/// A reader that has gone away is no failure.
+fn say(text: &str) -> ExitCode {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn fail(message: &impl std::fmt::Display, code: ExitCode) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "opentacosvc: {message}");
+    code
+}

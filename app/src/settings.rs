@@ -1,0 +1,258 @@
+//! What an operator can set, checked once at the start.
+//!
+//! Every setting is a row of [`TABLE`], which gives it a flag, an environment variable, a key in the TOML file and a
+//! default; [`load`] merges the four and turns text into [`Settings`], whose values need no further check.
+
+mod error;
+mod layers;
+mod parse;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use self::error::{Origin, SettingsError};
+use self::layers::{Asked, Found, Merged, merge};
+pub use self::table::{Row, TABLE};
+
+/// Checked settings of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the server listens.
+    pub listen: Listen,
+    /// Where state is kept.
+    pub storage: Storage,
+    /// Root of local storage, generated keys and the development certificate; as given, perhaps relative.
+    pub data_dir: PathBuf,
+    /// Which certificate the server shows; `auto` is already decided.
+    pub tls: Tls,
+    /// What clients see; its path is `/`.
+    pub public_base_url: Option<url::Url>,
+    /// Key that signs tokens; generated when unset.
+    pub tokens_private_key_pem_path: Option<PathBuf>,
+    /// Key id of that key; its thumbprint when unset.
+    pub tokens_kid: Option<String>,
+    /// Roots of every symmetric key, newest first; generated when empty.
+    pub oauth_state_key: Vec<Secret>,
+    /// Life of tokens that `terraform login` gets; `None` never ends.
+    pub terraform_token_ttl: Option<Duration>,
+    /// Whether login asks for a name and checks nothing.
+    pub auth_dev_skip_verify: bool,
+    /// Largest accepted state, in bytes.
+    pub max_state_bytes: u64,
+    /// How long a stopping server lets requests finish.
+    pub drain_timeout: Duration,
+    /// A level or a filter `tracing-subscriber` understands.
+    pub log_level: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// A host and a port to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The port; 0 lets the system choose.
+    pub port: u16,
+}
+
+impl Listen {
+    /// Whether only this machine can connect.
+    pub fn is_loopback(&self) -> bool {
+        parse::is_loopback(&self.host)
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(formatter, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(formatter, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Where state is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In this process, gone when it ends.
+    Memory,
+    /// In the data dir.
+    Local,
+}
+
+/// Which certificate the server shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// The development certificate, for the loopback names and the host of the public base URL.
+    Development,
+    /// None: http only.
+    Off,
+    /// One from files.
+    Files {
+        /// PEM, leaf first.
+        certificate: PathBuf,
+        /// PEM.
+        key: PathBuf,
+    },
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A secret: it has no `Display`, and its `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[hidden]")
+    }
+}
+
+/// What the program is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Serve with these settings.
+    Serve(Box<Settings>),
+    /// Print this help and exit.
+    Help(String),
+    /// Print the version and exit.
+    Version,
+}
+
+/// Reads settings from arguments (without the program's name), environment and the file they name.
+///
+/// # Errors
+/// [`SettingsError`] for the first thing that is wrong; its text is one message for the operator.
+pub fn load(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Wanted, SettingsError> {
+    match merge(arguments, environment, |path: &Path| std::fs::read_to_string(path))? {
+        Asked::Help(help) => Ok(Wanted::Help(help)),
+        Asked::Version => Ok(Wanted::Version),
+        Asked::Settings(merged) => Settings::check(&merged).map(|settings| Wanted::Serve(Box::new(settings))),
+    }
+}
+
+impl Settings {
+    fn check(merged: &Merged) -> Result<Self, SettingsError> {
+        let public_base_url = merged.optional("public_base_url", parse::base_url)?;
+        let listen = listen(merged)?;
+        let settings = Self {
+            tls: tls(merged, listen.is_loopback() && public_base_url.is_none())?,
+            listen,
+            storage: merged.required("storage", parse::storage)?,
+            data_dir: merged.required("data_dir", parse::path)?,
+            public_base_url,
+            tokens_private_key_pem_path: merged.optional("tokens_private_key_pem_path", parse::path)?,
+            tokens_kid: merged.optional("tokens_kid", parse::kid)?,
+            oauth_state_key: merged.optional("oauth_state_key", parse::state_keys)?.unwrap_or_default(),
+            terraform_token_ttl: merged.required("terraform_token_ttl", parse::life)?,
+            auth_dev_skip_verify: merged.required("auth_dev_skip_verify", parse::truth)?,
+            max_state_bytes: merged.required("max_state_bytes", parse::size)?,
+            drain_timeout: merged.required("drain_timeout", parse::duration)?,
+            log_level: merged.required("log_level", parse::level)?,
+            log_format: merged.required("log_format", parse::log_format)?,
+        };
+        settings.check_reach(merged)?;
+        Ok(settings)
+    }
+
+    /// Whether only this machine can reach the server, as far as the settings say.
+    pub fn is_loopback(&self) -> bool {
+        self.listen.is_loopback() && self.public_base_url.as_ref().is_none_or(parse::is_loopback_url)
+    }
+
+    /// What is fit for development only stays on this machine.
+    fn check_reach(&self, merged: &Merged) -> Result<(), SettingsError> {
+        if self.is_loopback() {
+            return Ok(());
+        }
+        if let (true, Some(skip)) = (self.auth_dev_skip_verify, merged.found("auth_dev_skip_verify")?) {
+            return Err(skip.conflict(
+                "true is for development: it is accepted only when OPENTACO_LISTEN and OPENTACO_PUBLIC_BASE_URL are loopback",
+            ));
+        }
+        if let (true, Some(keys)) =
+            (self.oauth_state_key.iter().any(parse::is_sample), merged.found("oauth_state_key")?)
+        {
+            return Err(keys.conflict(
+                "one of the keys is printed in the documentation, so it is no secret; make your own with: openssl rand -base64 32",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Merged {
+    fn optional<T>(&self, key: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, SettingsError> {
+        let Some(found) = self.found(key)? else { return Ok(None) };
+        parse(&found.value).map(Some).ok_or_else(|| found.refused())
+    }
+
+    fn required<T>(&self, key: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, SettingsError> {
+        self.optional(key, parse)?.ok_or_else(|| SettingsError::Usage(format!("{key} is not set")))
+    }
+}
+
+/// A port beats the port of a listen address that is set in the same place or a weaker one.
+fn listen(merged: &Merged) -> Result<Listen, SettingsError> {
+    let mut listen = merged.required("listen", parse::listen)?;
+    let port = merged.optional("port", |port| port.parse::<u16>().ok())?;
+    let rank = |key| merged.found(key).map(|found| found.map_or(0, |found| found.origin.rank()));
+    if let Some(port) = port
+        && rank("port")? >= rank("listen")?
+    {
+        listen.port = port;
+    }
+    Ok(listen)
+}
+
+fn tls(merged: &Merged, is_local: bool) -> Result<Tls, SettingsError> {
+    let certificate = merged.optional("tls_cert_path", parse::path)?;
+    let key = merged.optional("tls_key_path", parse::path)?;
+    let Some(found) = merged.found("tls")? else { return Ok(Tls::Off) };
+    let unused = |key: &str| -> Result<(), SettingsError> {
+        match merged.found(key)? {
+            Some(path) => Err(path.conflict("is only used with OPENTACO_TLS=files; set that, or unset this")),
+            None => Ok(()),
+        }
+    };
+    if found.value != "files" {
+        unused("tls_cert_path")?;
+        unused("tls_key_path")?;
+    }
+    match (found.value.as_str(), certificate, key) {
+        ("auto", ..) => Ok(if is_local { Tls::Development } else { Tls::Off }),
+        ("dev", ..) => Ok(Tls::Development),
+        ("off", ..) => Ok(Tls::Off),
+        ("files", Some(certificate), Some(key)) => Ok(Tls::Files { certificate, key }),
+        ("files", ..) => Err(needs_both(&found)),
+        _ => Err(found.refused()),
+    }
+}
+
+fn needs_both(found: &Found) -> SettingsError {
+    found.conflict("files needs OPENTACO_TLS_CERT_PATH and OPENTACO_TLS_KEY_PATH")
+}

@@ -1,0 +1,194 @@
+//! A store that does what it was asked and then says that it failed, or does nothing and says so.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use opentaco_object_store::Store;
+use opentaco_ports::driven::StoreError;
+use opentaco_ports::driven::blobs::{BlobKind, PutError};
+use opentaco_ports::driven::records::{Appended, ChangeKind};
+use opentaco_ports::driven::tokens::TokenMade;
+
+use crate::backend::{Backend, Raw, Server};
+use crate::records::created;
+use crate::values::{blob_key, body, change, full_workspace, state, token, whole, workspace_id};
+
+/// For ever, as far as a test is concerned.
+const ALWAYS: u32 = u32::MAX / 2;
+
+/// How many of the next calls fail, and how.
+#[derive(Clone, Debug, Default)]
+struct Faults {
+    /// Writes that land and are then answered by an error.
+    lost: Arc<AtomicU32>,
+    /// Writes that never land.
+    failed: Arc<AtomicU32>,
+    /// Reads that fail.
+    unread: Arc<AtomicU32>,
+}
+
+impl Faults {
+    fn next(counter: &AtomicU32) -> bool {
+        counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+    }
+}
+
+#[derive(Debug)]
+struct Flaky {
+    inner: Arc<dyn ObjectStore>,
+    faults: Faults,
+}
+
+impl fmt::Display for Flaky {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Flaky")
+    }
+}
+
+fn fault(what: &str) -> Error {
+    Error::Generic { store: "flaky", source: what.to_owned().into() }
+}
+
+#[async_trait]
+impl ObjectStore for Flaky {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        if Faults::next(&self.faults.failed) {
+            return Err(fault("nothing was written"));
+        }
+        let done = self.inner.put_opts(location, payload, opts).await;
+        if Faults::next(&self.faults.lost) { Err(fault("the reply was lost")) } else { done }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, opts).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        if Faults::next(&self.faults.unread) {
+            return Err(fault("a read failed"));
+        }
+        self.inner.get_opts(location, options).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.inner.get_ranges(location, ranges).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+/// A server whose store fails as told.
+fn flaky(backend: &Backend) -> (Server, Faults) {
+    let faults = Faults::default();
+    let Raw(inner) = backend.raw.clone();
+    let store = Store::over(Arc::new(Flaky { inner, faults: faults.clone() }));
+    (Server::over(store, &backend.clock), faults)
+}
+
+pub async fn an_append_whose_reply_was_lost_is_ours(backend: &Backend) {
+    let (server, faults) = flaky(backend);
+    let id = workspace_id(1);
+    let first = created(&*server.workspaces, 1).await;
+    let change = change(2, ChangeKind::Changed, full_workspace(1));
+    faults.lost.store(1, Ordering::SeqCst);
+    let appended = server.workspaces.try_append(&id, Some(&first), &change).await;
+    let Appended::Ours(entry) = appended else { panic!("{appended:?}") };
+    assert_eq!((entry.number, &entry.value), (2, &full_workspace(1)));
+    assert_eq!(backend.open().workspaces.newest(&id).await.unwrap(), Some(entry), "the stored entry");
+}
+
+pub async fn an_append_whose_reply_was_lost_and_that_cannot_be_read_is_unknown_then_ours(backend: &Backend) {
+    let (server, faults) = flaky(backend);
+    let id = workspace_id(1);
+    let first = created(&*server.workspaces, 1).await;
+    let change = change(2, ChangeKind::Changed, full_workspace(1));
+    faults.lost.store(1, Ordering::SeqCst);
+    faults.unread.store(1, Ordering::SeqCst);
+    let unknown = server.workspaces.try_append(&id, Some(&first), &change).await;
+    assert_eq!(unknown, Appended::Unknown(StoreError::Unavailable));
+    let again = server.workspaces.try_append(&id, Some(&first), &change).await;
+    assert!(matches!(again, Appended::Ours(ref entry) if entry.number == 2), "{again:?}");
+}
+
+pub async fn an_append_that_never_landed_is_unknown_and_lands_when_tried_again(backend: &Backend) {
+    let (server, faults) = flaky(backend);
+    let id = workspace_id(1);
+    let first = created(&*server.workspaces, 1).await;
+    let change = change(2, ChangeKind::Changed, full_workspace(1));
+    faults.failed.store(1, Ordering::SeqCst);
+    let unknown = server.workspaces.try_append(&id, Some(&first), &change).await;
+    assert_eq!(unknown, Appended::Unknown(StoreError::Unavailable));
+    assert_eq!(server.workspaces.newest(&id).await.unwrap(), Some(first.clone()), "nothing moved");
+    let again = server.workspaces.try_append(&id, Some(&first), &change).await;
+    assert!(matches!(again, Appended::Landed(ref entry) if entry.number == 2), "{again:?}");
+}
+
+pub async fn a_token_whose_reply_was_lost_is_created(backend: &Backend) {
+    let (server, faults) = flaky(backend);
+    faults.lost.store(1, Ordering::SeqCst);
+    assert_eq!(server.tokens.create(&token(1, 1)).await, Ok(TokenMade::Created));
+    // Lost, unreadable at first, and nothing written at first.
+    faults.lost.store(1, Ordering::SeqCst);
+    faults.unread.store(2, Ordering::SeqCst);
+    assert_eq!(server.tokens.create(&token(2, 1)).await, Ok(TokenMade::Created));
+    faults.failed.store(2, Ordering::SeqCst);
+    assert_eq!(server.tokens.create(&token(3, 1)).await, Ok(TokenMade::Created));
+    // Somebody else's stays somebody else's, whatever the store says.
+    faults.lost.store(1, Ordering::SeqCst);
+    assert_eq!(server.tokens.create(&token(1, 2)).await, Ok(TokenMade::Taken));
+    for n in 1..=3 {
+        assert_eq!(backend.open().tokens.read(&token(n, 1).id).await, Ok(Some(token(n, 1))));
+    }
+}
+
+pub async fn a_blob_whose_reply_was_lost_is_kept(backend: &Backend) {
+    let (server, faults) = flaky(backend);
+    faults.lost.store(1, Ordering::SeqCst);
+    let key = blob_key(1, BlobKind::State);
+    server.blobs.put_state(key, body(state(5000, 1), 100), u64::MAX).await.unwrap();
+    assert_eq!(whole(backend.open().blobs.open(key).await.unwrap()).await.unwrap(), state(5000, 1));
+    // One that streams is given up: its attempt's key is never used again.
+    faults.lost.store(1, Ordering::SeqCst);
+    let key = blob_key(2, BlobKind::State);
+    let given_up = server.blobs.put_state(key, body(state(500_000, 1), 4096), u64::MAX).await;
+    assert!(matches!(given_up, Ok(_) | Err(PutError::Store(StoreError::Unavailable))), "{given_up:?}");
+}
+
+pub async fn a_store_that_never_answers_is_unavailable_in_the_end(backend: &Backend) {
+    let (server, faults) = flaky(backend);
+    faults.failed.store(ALWAYS, Ordering::SeqCst);
+    assert_eq!(server.tokens.create(&token(1, 1)).await, Err(StoreError::Unavailable));
+    let put = server.blobs.put_state(blob_key(1, BlobKind::State), body(state(500, 1), 100), u64::MAX).await;
+    assert_eq!(put, Err(PutError::Store(StoreError::Unavailable)));
+    faults.unread.store(ALWAYS, Ordering::SeqCst);
+    assert_eq!(server.tokens.read(&token(1, 1).id).await, Err(StoreError::Unavailable), "it admits nobody");
+    assert_eq!(server.workspaces.newest(&workspace_id(1)).await, Err(StoreError::Unavailable));
+}

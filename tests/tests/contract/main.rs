@@ -1,0 +1,125 @@
+//! The contract of the storage ports: one suite, run against every backend.
+//!
+//! Each promise is a function over a [`backend::Backend`] and sees only the traits. `promises!` runs all of them in
+//! memory and on a local disk.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "in a test a broken expectation must end the test, loudly, at the place where it broke"
+)]
+
+mod backend;
+mod blobs;
+mod catalog;
+mod damage;
+mod entries;
+mod lost_replies;
+mod records;
+mod tokens;
+mod values;
+mod versions;
+
+use crate::backend::Backend;
+
+/// One test per promise and backend.
+macro_rules! promises {
+    ($($group:ident { $($promise:ident),+ $(,)? })+) => {
+        mod memory {
+            $(mod $group {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $promise() {
+                    crate::$group::$promise(&crate::Backend::memory()).await;
+                })+
+            })+
+        }
+
+        mod local {
+            $(mod $group {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $promise() {
+                    crate::$group::$promise(&crate::Backend::local()).await;
+                })+
+            })+
+        }
+    };
+}
+
+promises! {
+    records {
+        entries_are_numbered_from_one_and_read_back_whole,
+        every_kind_of_record_has_its_own_streams,
+        an_append_to_a_stale_base_is_theirs,
+        the_same_change_tried_again_is_ours_with_the_stored_entry,
+        of_racing_appends_exactly_one_lands_every_time,
+        of_racing_creations_exactly_one_lands,
+        what_one_server_appended_the_other_sees_at_once,
+        a_minute_by_either_clock_and_nothing_is_remembered,
+        a_wall_clock_that_went_back_ends_remembering,
+        what_was_remembered_for_too_long_is_found_anew,
+        the_newest_entry_is_found_at_any_length,
+    }
+    entries {
+        an_unreadable_entry_is_corrupt_and_names_its_key,
+        an_entry_under_a_foreign_number_is_corrupt,
+        an_entry_that_does_not_continue_the_chain_is_corrupt,
+        fields_of_a_newer_server_survive_an_append,
+        fields_of_a_newer_server_survive_two_appends_from_memory,
+        a_record_of_a_newer_format_is_read_but_not_changed,
+        a_long_entry_is_compressed_and_reads_back,
+    }
+    blobs {
+        states_of_every_length_come_back_byte_for_byte,
+        plain_bytes_come_back_byte_for_byte,
+        a_body_over_the_limit_is_refused_and_leaves_nothing,
+        a_body_of_exactly_the_limit_is_kept,
+        a_body_that_fails_midway_leaves_nothing,
+        what_is_no_state_is_refused_and_leaves_nothing,
+        outputs_come_back_as_they_were_written,
+        outputs_are_found_in_the_state_itself,
+        a_missing_blob_is_corrupt_and_names_its_key,
+        a_blob_is_never_written_twice,
+        two_attempts_at_one_version_keep_their_own_bytes,
+    }
+    damage {
+        a_shortened_blob_never_reads_to_its_end,
+        a_flipped_bit_never_passes_both_the_reader_and_the_digest,
+        a_blob_with_an_unknown_header_is_corrupt,
+        trailing_bytes_never_pass_both_the_reader_and_the_digest,
+        unreadable_outputs_are_an_error,
+    }
+    catalog {
+        the_hint_of_the_highest_number_counts,
+        a_hint_noted_again_changes_nothing,
+        two_servers_see_each_others_hints,
+        what_is_not_in_use_is_not_listed,
+        organizations_are_listed_in_order,
+        many_workspaces_are_all_listed,
+    }
+    tokens {
+        a_token_is_made_once,
+        the_same_token_made_again_is_still_ones_own,
+        of_racing_creations_one_is_told_created,
+        an_unknown_token_is_none,
+        a_revoked_token_ends_here_at_once_and_elsewhere_within_five_seconds,
+        revoking_again_changes_nothing,
+        a_revocation_survives_a_read_that_began_before_it,
+        an_unreadable_token_is_an_error_and_admits_nobody,
+    }
+    versions {
+        a_proposal_reads_back_until_its_bytes_come,
+        remembering_a_version_twice_is_fine,
+        two_servers_share_one_history,
+        an_absent_version_is_none,
+    }
+    lost_replies {
+        an_append_whose_reply_was_lost_is_ours,
+        an_append_whose_reply_was_lost_and_that_cannot_be_read_is_unknown_then_ours,
+        an_append_that_never_landed_is_unknown_and_lands_when_tried_again,
+        a_token_whose_reply_was_lost_is_created,
+        a_blob_whose_reply_was_lost_is_kept,
+        a_store_that_never_answers_is_unavailable_in_the_end,
+    }
+}

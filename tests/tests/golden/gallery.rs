@@ -1,0 +1,221 @@
+//! Writes one of everything, at a fixed time and with fixed randomness.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use opentaco_domain::actor::Subject;
+use opentaco_domain::id::WorkspaceId;
+use opentaco_domain::organization::Organization;
+use opentaco_domain::state::Output;
+use opentaco_domain::time::Timestamp;
+use opentaco_domain::workspace::{NameClaim, Settings, Workspace};
+use opentaco_object_store::{
+    ObjectBlobs, ObjectCatalog, ObjectTokens, ObjectVersions, RecordStreams, Store, probe,
+};
+use opentaco_ports::driven::blobs::{BlobKind, Blobs};
+use opentaco_ports::driven::catalog::{Catalog, Hint};
+use opentaco_ports::driven::records::{ChangeKind, Records};
+use opentaco_ports::driven::tokens::Tokens;
+use opentaco_ports::driven::versions::{Pending, Versions};
+use opentaco_ports::driven::{Clock, Entropy};
+
+use crate::values::{
+    AT, blob_key, body, change, full_workspace, landed, state, token, version, version_id, workspace,
+    workspace_id,
+};
+
+/// It is always the same moment.
+struct Still;
+
+#[async_trait]
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        AT
+    }
+
+    fn mono(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn sleep(&self, _time: Duration) {
+        panic!("nothing here has to wait");
+    }
+}
+
+/// Every byte is the same.
+struct Sevens;
+
+impl Entropy for Sevens {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(7);
+    }
+}
+
+/// One server over a bucket in memory.
+pub struct Server {
+    objects: Arc<InMemory>,
+    store: Arc<Store>,
+    pub workspaces: Arc<dyn Records<Workspace>>,
+    pub names: Arc<dyn Records<NameClaim>>,
+    pub organizations: Arc<dyn Records<Organization>>,
+    pub blobs: Arc<dyn Blobs>,
+    pub catalog: Arc<dyn Catalog>,
+    pub versions: Arc<dyn Versions>,
+    pub tokens: Arc<dyn Tokens>,
+}
+
+impl Server {
+    pub fn new() -> Self {
+        let objects = Arc::new(InMemory::new());
+        let store = Arc::new(Store::over(objects.clone()));
+        let (s, c) = (|| store.clone(), || -> Arc<dyn Clock> { Arc::new(Still) });
+        Self {
+            workspaces: Arc::new(RecordStreams::new(s(), c())),
+            names: Arc::new(RecordStreams::new(s(), c())),
+            organizations: Arc::new(RecordStreams::new(s(), c())),
+            blobs: Arc::new(ObjectBlobs::new(s(), c())),
+            catalog: Arc::new(ObjectCatalog::new(s(), c())),
+            versions: Arc::new(ObjectVersions::new(s(), c())),
+            tokens: Arc::new(ObjectTokens::new(s(), c())),
+            objects,
+            store,
+        }
+    }
+
+    pub async fn keys(&self) -> Vec<String> {
+        let listed: Vec<_> = self.objects.list(None).try_collect().await.unwrap();
+        listed.into_iter().map(|object| object.location.to_string()).collect()
+    }
+
+    /// Puts an object there as it is.
+    pub async fn hang(&self, key: &str, bytes: Vec<u8>) {
+        self.objects.put(&Path::from(key), bytes.into()).await.unwrap();
+    }
+
+    /// Looks at the store as a start does.
+    pub async fn probe(&self) {
+        probe(&self.store, &Still, &Sevens).await.unwrap();
+    }
+}
+
+/// One object as it is written today.
+pub struct Picture {
+    pub file: String,
+    pub key: String,
+    pub bytes: Bytes,
+}
+
+#[derive(Default)]
+struct Gallery {
+    seen: BTreeSet<String>,
+    pictures: Vec<Picture>,
+}
+
+impl Gallery {
+    /// Takes the one object that was written since.
+    async fn take(&mut self, server: &Server, file: &str) {
+        let new: Vec<String> =
+            server.keys().await.into_iter().filter(|key| !self.seen.contains(key)).collect();
+        let [key] = &new[..] else { panic!("{file}: {new:?}") };
+        let bytes = server.objects.get(&Path::from(key.as_str())).await.unwrap().bytes().await.unwrap();
+        self.seen.insert(key.clone());
+        self.pictures.push(Picture { file: file.to_owned(), key: key.clone(), bytes });
+    }
+}
+
+pub fn long_workspace() -> Workspace {
+    let description = Some("A description that goes on and on. ".repeat(117));
+    Workspace { settings: Settings { description, ..Settings::default() }, ..full_workspace(1) }
+}
+
+pub fn claim(workspace: Option<WorkspaceId>) -> NameClaim {
+    NameClaim { organization: "default".parse().unwrap(), name: "app/1".parse().unwrap(), workspace }
+}
+
+pub fn organization() -> Organization {
+    Organization {
+        name: "default".parse().unwrap(),
+        email: Some("ops@example.org".to_owned()),
+        created_at: AT,
+    }
+}
+
+pub fn pending() -> Pending {
+    Pending { version: version_id(1, 3), serial: u64::MAX, proposed_at: AT, entry: 12 }
+}
+
+pub fn json_state() -> String {
+    "{\"format_version\":\"1.0\",\"terraform_version\":\"1.11.4\"}\n".to_owned()
+}
+
+pub fn outputs() -> Vec<Output> {
+    let output = |name: &str, sensitive, kind: &str, value: &str| Output {
+        name: name.to_owned(),
+        sensitive,
+        type_json: kind.to_owned(),
+        value_json: value.to_owned(),
+    };
+    vec![
+        output("big", false, "\"number\"", "123456789012345678901234567890.5"),
+        output("secret", true, r#"["object",{"a":["list","string"]}]"#, r#"{"a":["x","ü"]}"#),
+    ]
+}
+
+/// Writes one of everything.
+pub async fn paint() -> Vec<Picture> {
+    let server = Server::new();
+    let mut gallery = Gallery::default();
+    server.probe().await;
+    gallery.take(&server, "layout.json").await;
+    records(&server, &mut gallery).await;
+    server.versions.remember(&version(1, 2)).await.unwrap();
+    gallery.take(&server, "version.json").await;
+    server.versions.propose(&pending()).await.unwrap();
+    gallery.take(&server, "pending.json").await;
+    let default = "default".parse().unwrap();
+    server.catalog.note(&default, 2, &Hint::of(&full_workspace(1))).await.unwrap();
+    gallery.take(&server, "hint.json").await;
+    server.tokens.create(&token(1, 1)).await.unwrap();
+    gallery.take(&server, "token-created.json").await;
+    server.tokens.revoke(&token(1, 1).id, &Subject::local_owner(), AT).await.unwrap();
+    gallery.take(&server, "token-revoked.json").await;
+    server.blobs.put_state(blob_key(1, BlobKind::State), body(state(400, 1), 64), 400).await.unwrap();
+    gallery.take(&server, "blob-state.bin").await;
+    server.blobs.put_plain(blob_key(1, BlobKind::JsonState), body(json_state(), 64), 400).await.unwrap();
+    gallery.take(&server, "blob-json.bin").await;
+    server.blobs.put_outputs(blob_key(1, BlobKind::Outputs), &outputs()).await.unwrap();
+    gallery.take(&server, "blob-outputs.bin").await;
+    gallery.pictures
+}
+
+async fn records(server: &Server, gallery: &mut Gallery) {
+    let id = workspace_id(1);
+    let first = change(1, ChangeKind::Created, workspace(1));
+    let first = landed(server.workspaces.try_append(&id, None, &first).await);
+    gallery.take(server, "workspace-1-created.json").await;
+    let full = change(2, ChangeKind::Committed, full_workspace(1));
+    let full = landed(server.workspaces.try_append(&id, Some(&first), &full).await);
+    gallery.take(server, "workspace-2-full.json").await;
+    let long = change(3, ChangeKind::Changed, long_workspace());
+    landed(server.workspaces.try_append(&id, Some(&full), &long).await);
+    gallery.take(server, "workspace-3-long.bin").await;
+
+    let key = ("default".parse().unwrap(), "app/1".parse().unwrap());
+    let claimed = change(4, ChangeKind::Claimed, claim(Some(id)));
+    let claimed = landed(server.names.try_append(&key, None, &claimed).await);
+    gallery.take(server, "name-1-claimed.json").await;
+    let released = change(5, ChangeKind::Released, claim(None));
+    landed(server.names.try_append(&key, Some(&claimed), &released).await);
+    gallery.take(server, "name-2-released.json").await;
+
+    let created = change(6, ChangeKind::Created, organization());
+    landed(server.organizations.try_append(&key.0, None, &created).await);
+    gallery.take(server, "organization-1-created.json").await;
+}

@@ -1,0 +1,51 @@
+//! Many want one lock.
+
+use futures_util::future::join_all;
+use opentaco_tests::caller::Caller;
+use opentaco_tests::server::Options;
+use reqwest::StatusCode;
+
+use crate::{start, token, workspace};
+
+const ROUNDS: usize = 200;
+const LOCKERS: usize = 50;
+/// So many tokens; several lockers share one, as the jobs of one pipeline do.
+const TOKENS: usize = 5;
+
+async fn one_of_fifty_gets_the_lock(options: Options) {
+    let server = start(options);
+    let mut people = Vec::new();
+    for n in 0..TOKENS {
+        people.push(token(&server, &format!("person-{n}")).await);
+    }
+    let id = workspace(&server, &people[0], "wanted").await;
+    let callers: Vec<Caller> = people.iter().map(|token| Caller::new(&server, token)).collect();
+    for round in 0..ROUNDS {
+        let lockers = (0..LOCKERS).map(|n| {
+            let (caller, id) = (callers[n % TOKENS].clone(), id.clone());
+            tokio::spawn(async move { caller.act(&id, "lock").await.expect("an answer") })
+        });
+        let told: Vec<StatusCode> = join_all(lockers).await.into_iter().map(Result::unwrap).collect();
+        let got = |status| told.iter().filter(|told| **told == status).count();
+        let both = (got(StatusCode::OK), got(StatusCode::CONFLICT));
+        assert_eq!(both, (1, LOCKERS - 1), "round {round}: {told:?}");
+        let holder = told.iter().position(|told| *told == StatusCode::OK).unwrap() % TOKENS;
+        let other = &callers[(holder + 1) % TOKENS];
+        assert_eq!(
+            other.act(&id, "unlock").await,
+            Some(StatusCode::CONFLICT),
+            "round {round}: not the holder"
+        );
+        assert_eq!(callers[holder].act(&id, "unlock").await, Some(StatusCode::OK), "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_fifty_lockers_one_gets_the_lock_every_time_in_memory() {
+    one_of_fifty_gets_the_lock(Options::memory()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_fifty_lockers_one_gets_the_lock_every_time_on_a_local_disk() {
+    one_of_fifty_gets_the_lock(Options::local()).await;
+}

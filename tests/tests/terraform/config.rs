@@ -1,0 +1,81 @@
+//! Configurations that the tests share, and folders that are ready to use them.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use opentaco_tests::browser::Who;
+use opentaco_tests::client;
+use opentaco_tests::server::Server;
+use opentaco_tests::terraform::{Scheme, Terraform, Workdir};
+use opentaco_tests::wait::until;
+
+/// `cloud { … }` for organization `default` with what chooses the workspaces.
+pub(crate) fn cloud(server: &Server, workspaces: &str) -> String {
+    cloud_of(server, "default", workspaces)
+}
+
+/// `cloud { … }` for any organization.
+pub(crate) fn cloud_of(server: &Server, organization: &str, workspaces: &str) -> String {
+    let host = server.host();
+    format!(
+        "terraform {{\n  cloud {{\n    hostname     = \"{host}\"\n    organization = \"{organization}\"\n    \
+         workspaces {{\n      {workspaces}\n    }}\n  }}\n}}\n"
+    )
+}
+
+/// One resource whose value is an output.
+pub(crate) fn resource(value: &str) -> String {
+    format!(
+        "resource \"terraform_data\" \"app\" {{\n  input = \"{value}\"\n}}\n\
+         output \"app\" {{\n  value = terraform_data.app.output\n}}\n"
+    )
+}
+
+/// A folder with a token of its own, over https.
+pub(crate) async fn workdir(terraform: &Terraform, server: &Server) -> Workdir {
+    workdir_over(terraform, server, Scheme::Https).await
+}
+
+/// A folder with a token of its own.
+pub(crate) async fn workdir_over(terraform: &Terraform, server: &Server, scheme: Scheme) -> Workdir {
+    let workdir = Workdir::new(terraform, server, scheme);
+    workdir.store_token(&client::login(server, &Who::owner(server)).await);
+    workdir
+}
+
+/// A resource whose creation waits until the gate is opened, so that an apply can be held half way.
+pub(crate) struct Gate {
+    folder: tempfile::TempDir,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// The configuration of the resource. Its command also ends when the gate is gone, so that
+    /// a killed apply leaves nothing running.
+    pub(crate) fn resource(&self) -> String {
+        let folder = self.folder.path().display();
+        format!(
+            "resource \"terraform_data\" \"gate\" {{\n  provisioner \"local-exec\" {{\n    command = \
+             \"touch {folder}/reached; while [ -d {folder} ] && [ ! -e {folder}/open ]; do sleep 0.05; done\"\n  }}\n}}\n"
+        )
+    }
+
+    /// Waits until an apply stands before the gate; it holds the lock then.
+    pub(crate) fn wait_until_reached(&self) {
+        let reached = || self.file("reached").exists().then_some(());
+        until(Duration::from_mins(1), "the apply to reach the gate", reached);
+    }
+
+    /// Lets the apply go on.
+    pub(crate) fn open(&self) {
+        fs::write(self.file("open"), "").expect("a file written");
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
