@@ -69,13 +69,31 @@ fn document<'a>(id: OutputId, output: &'a Output, value: Option<&'a str>) -> Res
         sensitive: output.sensitive,
         kind: kind(&output.type_json),
         value: value.and_then(raw),
-        detailed_type: raw(&output.type_json),
+        // Terraform decodes these values through 64-bit floats. Without a detailed type it reads the whole state instead,
+        // where every digit arrives.
+        detailed_type: if has_long_number(&output.value_json) { None } else { raw(&output.type_json) },
     };
     Resource::new("state-version-outputs", id, attributes)
 }
 
 fn raw(json: &str) -> Option<&RawValue> {
     serde_json::from_str(json).ok()
+}
+
+/// Whether a number outside strings has more digits than a 64-bit float keeps (15).
+fn has_long_number(json: &str) -> bool {
+    let (mut in_string, mut escaped, mut digits) = (false, false, 0);
+    json.bytes().any(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            b'0'..=b'9' if !in_string => digits += usize::from(digits > 0 || byte != b'0'),
+            b'.' => {}
+            _ => digits = 0,
+        }
+        digits > 15
+    })
 }
 
 /// The simple type: Terraform's own for primitives, else `array` or `object`.
@@ -98,6 +116,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_numbers_that_a_float_cannot_keep_are_long() {
+        for short in [
+            "1",
+            "999999999999999",
+            "-0.00000000000000000001",
+            "\"12345678901234567890\"",
+            "[123456789, 123456789]",
+            r#""\"1234567890123456""#,
+        ] {
+            assert!(!has_long_number(short), "{short}");
+        }
+        for long in ["9007199254740993", "[1, 0.1234567890123456]", "{\"a\": -12345678901234567890}"] {
+            assert!(has_long_number(long), "{long}");
+        }
+    }
+
+    #[test]
     fn values_keep_every_digit() {
         let workspace = WorkspaceId::new(Timestamp::from_millis(0), [0; 10]);
         let id = OutputId { version: StateVersionId::new(workspace, 1, [0; 10]), index: 0 };
@@ -109,7 +144,7 @@ mod tests {
         };
         let shown = serde_json::to_string(&document(id, &output, Some(&output.value_json))).unwrap();
         assert!(shown.contains(r#""value":[12345678901234567890123, 1.10]"#), "{shown}");
-        assert!(shown.contains(r#""detailed-type":["list","number"]"#), "{shown}");
+        assert!(shown.contains(r#""detailed-type":null"#), "{shown}");
         let listed = serde_json::to_value(document(id, &output, output.listed_value())).unwrap();
         assert_eq!(
             (&listed["attributes"]["value"], &listed["attributes"]["type"]),
