@@ -51,10 +51,14 @@ pub fn browser_digest(cookie: &str) -> [u8; 32] {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SessionError {
     /// It does not open, or is too old.
-    #[error("Invalid or expired state: this login took longer than 5 minutes or came from another server; start `terraform login` again")]
+    #[error(
+        "Invalid or expired state: this login took longer than 5 minutes or came from another server; start `terraform login` again"
+    )]
     Invalid,
     /// It was begun in another browser.
-    #[error("Invalid or expired state: this login was begun in another browser; start `terraform login` again, with cookies allowed")]
+    #[error(
+        "Invalid or expired state: this login was begun in another browser; start `terraform login` again, with cookies allowed"
+    )]
     OtherBrowser,
 }
 
@@ -117,7 +121,13 @@ pub enum RedeemError {
 
 impl CodeClaims {
     /// The code for a session whose person has decided.
-    pub fn new(request: &AuthorizationRequest, subject: Subject, jti: [u8; 16], verdict: Verdict, now: Timestamp) -> Self {
+    pub fn new(
+        request: &AuthorizationRequest,
+        subject: Subject,
+        jti: [u8; 16],
+        verdict: Verdict,
+        now: Timestamp,
+    ) -> Self {
         Self {
             subject,
             jti,
@@ -132,7 +142,8 @@ impl CodeClaims {
 
     /// The id of the token this code is worth: derived, so that a code presented twice meets its own token.
     pub fn token_id(&self) -> TokenId {
-        let digest = sha2::Sha256::new().chain_update(b"opentaco token of code ").chain_update(self.jti).finalize();
+        let digest =
+            sha2::Sha256::new().chain_update(b"opentaco token of code ").chain_update(self.jti).finalize();
         let mut id = [0; 10];
         id.copy_from_slice(&digest[..10]);
         TokenId::from_bytes(id)
@@ -143,7 +154,13 @@ impl CodeClaims {
     /// # Errors
     /// [`RedeemError::InvalidGrant`] when client, redirect, verifier or time are wrong; then, only for the rightful
     /// presenter, [`RedeemError::Denied`].
-    pub fn redeem(&self, client: Client, redirect: &str, verifier: &str, now: Timestamp) -> Result<(), RedeemError> {
+    pub fn redeem(
+        &self,
+        client: Client,
+        redirect: &str,
+        verifier: &str,
+        now: Timestamp,
+    ) -> Result<(), RedeemError> {
         let in_time = now <= self.expires_at.plus(TOLERANCE)
             && now.plus(TOLERANCE) >= self.issued_at
             && self.expires_at.since(self.issued_at) <= CODE_LIFE;
@@ -199,8 +216,13 @@ mod tests {
 
     #[test]
     fn a_session_is_young_and_of_this_browser() {
-        let session =
-            LoginSession { request: request(), issued_at: at(0), browser: [7; 32], jti: [0; 16], stage: Stage::Identify };
+        let session = LoginSession {
+            request: request(),
+            issued_at: at(0),
+            browser: [7; 32],
+            jti: [0; 16],
+            stage: Stage::Identify,
+        };
         assert_eq!(session.check(Some([7; 32]), at(300)), Ok(()));
         assert_eq!(session.check(Some([7; 32]), at(301)), Err(SessionError::Invalid));
         assert_eq!(session.check(Some([7; 32]), at(-31)), Err(SessionError::Invalid));

@@ -118,7 +118,9 @@ pub enum CommitError {
     #[error("this upload URL has expired; propose the state version again")]
     Expired,
     /// The bytes are not those announced.
-    #[error("the uploaded content has md5 {measured}, but md5 {announced} was announced; nothing was written")]
+    #[error(
+        "the uploaded content has md5 {measured}, but md5 {announced} was announced; nothing was written"
+    )]
     DigestMismatch {
         /// What was announced.
         announced: Md5,
@@ -157,7 +159,9 @@ impl Workspace {
         let lock = self.lock_of(grant.actor())?;
         let forced = self.may_force(grant, force);
         let repeated = self.current.as_ref().filter(|current| {
-            current.serial == proposal.serial && current.md5 == proposal.md5 && same_history(current, &proposal)
+            current.serial == proposal.serial
+                && current.md5 == proposal.md5
+                && same_history(current, &proposal)
         });
         let (version, predecessor) = if let Some(current) = repeated {
             (current.id, current.predecessor)
@@ -226,7 +230,11 @@ impl Workspace {
         self.admit(grant, ticket, now)?;
         let own_lineage = ticket.matches(measured)?;
         if let Some(current) = self.current.as_ref().filter(|current| current.id == ticket.version) {
-            return if current.sha256 == measured.sha256 { Ok(Outcome::Unchanged) } else { Err(CommitError::Finalized) };
+            return if current.sha256 == measured.sha256 {
+                Ok(Outcome::Unchanged)
+            } else {
+                Err(CommitError::Finalized)
+            };
         }
         if !(ticket.force && self.may_force(grant, force)) {
             self.judge(ticket.proposal.serial, own_lineage.as_ref())?;
@@ -314,13 +322,19 @@ impl Ticket {
         }
         let document = &measured.document;
         let mismatch = |what, found: Option<String>, announced: String| {
-            Err(CommitError::DocumentMismatch { what, found: found.unwrap_or_else(|| "none".to_owned()), announced })
+            Err(CommitError::DocumentMismatch {
+                what,
+                found: found.unwrap_or_else(|| "none".to_owned()),
+                announced,
+            })
         };
         let announced = self.proposal.serial;
         match document.serial {
             Some(serial) if serial == announced => {}
             None if document.encrypted => {}
-            found => return mismatch("serial", found.map(|serial| serial.to_string()), announced.to_string()),
+            found => {
+                return mismatch("serial", found.map(|serial| serial.to_string()), announced.to_string());
+            }
         }
         let found = document.lineage.as_deref().filter(|found| !found.is_empty());
         match (found, &self.proposal.lineage) {
@@ -331,7 +345,9 @@ impl Ticket {
                 (_, announced) => mismatch(
                     "lineage",
                     Some(found.chars().take(200).collect()),
-                    announced.as_ref().map_or_else(|| "none".to_owned(), |lineage| lineage.as_str().to_owned()),
+                    announced
+                        .as_ref()
+                        .map_or_else(|| "none".to_owned(), |lineage| lineage.as_str().to_owned()),
                 ),
             },
         }

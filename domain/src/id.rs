@@ -272,7 +272,13 @@ mod tests {
     #[test]
     fn only_the_canonical_spelling_of_an_id_is_accepted() {
         assert!(WorkspaceId::from_wire("ws-01ARZ3NDEKTSV4RRFFQ69G5FAV").is_ok());
-        for bad in ["ws-01arz3ndektsv4rrffq69g5fav", "ws-81ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "ws-", ""] {
+        for bad in [
+            "ws-01arz3ndektsv4rrffq69g5fav",
+            "ws-81ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "ws-",
+            "",
+        ] {
             assert!(WorkspaceId::from_wire(bad).is_err(), "{bad}");
         }
     }

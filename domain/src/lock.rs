@@ -65,7 +65,7 @@ impl LockRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LockError {
     /// Somebody (perhaps the caller itself) holds it.
-    #[error("the workspace is locked by {} since {}", .0.holder.subject, crate::time::Rfc3339(.0.at))]
+    #[error("the workspace is locked by {}", .0.holder.subject)]
     Held(Box<Lock>),
     /// Nobody holds it.
     #[error("the workspace is not locked")]
@@ -80,7 +80,12 @@ impl Workspace {
     ///
     /// # Errors
     /// [`LockError::Held`] while anybody holds it, the caller included; [`LockError::Deleted`].
-    pub fn lock(&self, grant: &Grant<UseLock>, request: &LockRequest, now: Timestamp) -> Result<Outcome, LockError> {
+    pub fn lock(
+        &self,
+        grant: &Grant<UseLock>,
+        request: &LockRequest,
+        now: Timestamp,
+    ) -> Result<Outcome, LockError> {
         self.must_live(grant).map_err(|_| LockError::Deleted)?;
         match &self.lock {
             Some(lock) if lock.id == request.id && lock.holder.is(grant.actor()) => Ok(Outcome::Unchanged),

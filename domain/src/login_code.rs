@@ -21,7 +21,9 @@ const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum LoginCodeError {
     /// It is not the code that is on the terminal now.
-    #[error("that is not the login code on the server's terminal; the newest line `login code: XXXX-XXXX` counts")]
+    #[error(
+        "that is not the login code on the server's terminal; the newest line `login code: XXXX-XXXX` counts"
+    )]
     Wrong,
     /// Too many wrong tries.
     #[error("too many wrong login codes; try again in {} seconds", .0.as_secs().max(1))]
@@ -63,7 +65,8 @@ impl LoginCode {
         self.wrong.retain(|(at, _)| now.since(*at) < WINDOW);
         let own = self.wrong.iter().filter(|(_, of)| *of == browser);
         let spent = own.clone().count() >= TRIES;
-        let oldest = if spent { own.map(|(at, _)| *at).next() } else { self.wrong.first().map(|(at, _)| *at) };
+        let oldest =
+            if spent { own.map(|(at, _)| *at).next() } else { self.wrong.first().map(|(at, _)| *at) };
         if let (true, Some(oldest)) = (spent || self.wrong.len() >= ALL_TRIES, oldest) {
             return Err(LoginCodeError::TooMany(WINDOW.saturating_sub(now.since(oldest))));
         }

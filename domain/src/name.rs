@@ -132,7 +132,23 @@ mod tests {
             assert!(good.parse::<WorkspaceName>().is_ok(), "{good}");
         }
         let longer = "a".repeat(201);
-        for bad in ["", "/", "a/", "/a", "a//b", ".", "..", "../x", "a/../b", "a b", "ä", "a~b", "a\0b", "a%2fb", longer.as_str()] {
+        for bad in [
+            "",
+            "/",
+            "a/",
+            "/a",
+            "a//b",
+            ".",
+            "..",
+            "../x",
+            "a/../b",
+            "a b",
+            "ä",
+            "a~b",
+            "a\0b",
+            "a%2fb",
+            longer.as_str(),
+        ] {
             assert!(bad.parse::<WorkspaceName>().is_err(), "{bad}");
         }
     }

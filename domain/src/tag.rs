@@ -13,10 +13,14 @@ const MAX_VALUE: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BadTags {
     /// A key is empty, too long or has a character that no tag has.
-    #[error("tag {0:?} is not valid: use 1 to 128 letters, digits, spaces or any of `_ - : . / @ + =`, no space at an end")]
+    #[error(
+        "tag {0:?} is not valid: use 1 to 128 letters, digits, spaces or any of `_ - : . / @ + =`, no space at an end"
+    )]
     Key(String),
     /// A value is too long or has a character that no tag has.
-    #[error("the value of tag {0:?} is not valid: use at most 256 letters, digits, spaces or any of `_ - : . / @ + =`")]
+    #[error(
+        "the value of tag {0:?} is not valid: use at most 256 letters, digits, spaces or any of `_ - : . / @ + =`"
+    )]
     Value(String),
     /// There would be more than [`MAX_TAGS`].
     #[error("a workspace has at most 100 tags")]

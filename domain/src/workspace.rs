@@ -81,7 +81,8 @@ impl SettingsChange {
     /// # Errors
     /// [`BadSettings`] for the first value outside the rule.
     pub fn new(terraform_version: Option<String>, description: Option<String>) -> Result<Self, BadSettings> {
-        let version_ok = |v: &String| (1..=100).contains(&v.len()) && v.bytes().all(|b| (b' '..=b'~').contains(&b));
+        let version_ok =
+            |v: &String| (1..=100).contains(&v.len()) && v.bytes().all(|b| (b' '..=b'~').contains(&b));
         if !terraform_version.as_ref().is_none_or(version_ok) {
             return Err(BadSettings::TerraformVersion);
         }
@@ -202,7 +203,12 @@ impl Workspace {
     ///
     /// # Errors
     /// [`WorkspaceError::Deleted`].
-    pub fn change_tags(&self, grant: &Grant<Write>, tags: Tags, now: Timestamp) -> Result<Outcome, WorkspaceError> {
+    pub fn change_tags(
+        &self,
+        grant: &Grant<Write>,
+        tags: Tags,
+        now: Timestamp,
+    ) -> Result<Outcome, WorkspaceError> {
         self.must_live(grant)?;
         if tags == self.tags {
             return Ok(Outcome::Unchanged);
@@ -215,7 +221,12 @@ impl Workspace {
     /// # Errors
     /// [`WorkspaceError::Locked`] while anybody holds the lock; [`WorkspaceError::StillManages`] when a safe
     /// deletion meets a state with resources; [`WorkspaceError::Deleted`].
-    pub fn delete(&self, grant: &Grant<Manage>, how: Deletion, now: Timestamp) -> Result<Outcome, WorkspaceError> {
+    pub fn delete(
+        &self,
+        grant: &Grant<Manage>,
+        how: Deletion,
+        now: Timestamp,
+    ) -> Result<Outcome, WorkspaceError> {
         self.must_live(grant)?;
         if let Some(lock) = &self.lock {
             return Err(WorkspaceError::Locked(Box::new(lock.clone())));

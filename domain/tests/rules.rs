@@ -209,7 +209,8 @@ impl Run {
     }
 
     fn force_unlock(&mut self, who: usize) {
-        let seen = self.workspace.lock.as_ref().map_or_else(|| LockId::new(self.now, [0; 10]), |lock| lock.id);
+        let seen =
+            self.workspace.lock.as_ref().map_or_else(|| LockId::new(self.now, [0; 10]), |lock| lock.id);
         let outcome = self.workspace.force_unlock(&grant(who, &self.workspace), seen);
         let expected = match self.model.holder {
             _ if self.model.deleted => Err("Deleted"),
@@ -496,7 +497,8 @@ fn force_is_for_who_may_manage_and_must_still_hold_at_the_commit() {
     assert!(matches!(borrowed, Err(CommitError::ForeignLineage { .. })), "{borrowed:?}");
     let ticket = run.workspace.propose(&write, 1, lower(), Some(&manage), [8; 10], now).unwrap();
     let bytes = measured(2, 1, Some(lineage(1).as_str()), 0);
-    let accept = |force| run.workspace.accept(&write, &ticket, &bytes, force, AttemptId::new(now, [8; 10]), now);
+    let accept =
+        |force| run.workspace.accept(&write, &ticket, &bytes, force, AttemptId::new(now, [8; 10]), now);
     assert!(matches!(accept(None), Err(CommitError::ForeignLineage { .. })));
     assert!(matches!(accept(Some(&manage)), Ok(Outcome::Changed(_))));
 }

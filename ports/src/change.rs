@@ -108,7 +108,9 @@ pub async fn change<T: Record, O, E>(
                     return Err(ChangeError::Store(StoreError::TooNew(format)));
                 }
                 Appended::Unknown(StoreError::Fatal) => return Err(ChangeError::OutcomeUnknown),
-                Appended::Unknown(_) if around.clock.mono() >= deadline => return Err(ChangeError::OutcomeUnknown),
+                Appended::Unknown(_) if around.clock.mono() >= deadline => {
+                    return Err(ChangeError::OutcomeUnknown);
+                }
                 Appended::Unknown(_) => back_off(around, &mut pause).await,
             }
         }

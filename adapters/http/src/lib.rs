@@ -10,6 +10,7 @@ mod health;
 mod host;
 mod oauth;
 mod requests;
+mod rfc3339;
 pub mod serve;
 mod task;
 #[cfg(test)]

@@ -42,7 +42,8 @@ pub trait Catalog: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn note(&self, organization: &OrganizationName, number: u64, hint: &Hint) -> Result<(), StoreError>;
+    async fn note(&self, organization: &OrganizationName, number: u64, hint: &Hint)
+    -> Result<(), StoreError>;
 
     /// The newest hint of every workspace that was in use, in no order.
     ///

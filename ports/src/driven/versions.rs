@@ -24,7 +24,12 @@ pub struct Pending {
 impl Pending {
     /// The proposal behind a ticket.
     pub fn of(ticket: &Ticket, now: Timestamp) -> Self {
-        Self { version: ticket.version, serial: ticket.proposal.serial, proposed_at: now, entry: ticket.entry }
+        Self {
+            version: ticket.version,
+            serial: ticket.proposal.serial,
+            proposed_at: now,
+            entry: ticket.entry,
+        }
     }
 }
 

@@ -60,7 +60,6 @@ pub struct Step {
     pub session: LoginSession,
 }
 
-
 impl fmt::Debug for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The sealed session is worth a login.
@@ -179,7 +178,10 @@ impl Login {
     ///
     /// # Errors
     /// [`LoginError::Oauth`], [`LoginError::Redeem`], [`LoginError::Store`].
-    pub async fn redeem(&self, form: &[(String, String)]) -> Result<(Secret<String>, TokenRecord), LoginError> {
+    pub async fn redeem(
+        &self,
+        form: &[(String, String)],
+    ) -> Result<(Secret<String>, TokenRecord), LoginError> {
         let client = Client::from_id(single(form, "client_id")?)?;
         let (code, redirect) = (single(form, "code")?, single(form, "redirect_uri")?);
         let verifier = single(form, "code_verifier")?;

@@ -85,14 +85,15 @@ impl Organizations {
     ) -> Result<(Organization, bool), Failure> {
         let records = &*self.driven.organizations;
         let author = (&actor.subject, actor.door);
-        let changed = change(self.driven.around(), records, name, author, ChangeKind::Created, |entry, now| {
-            if let Some(entry) = entry {
-                return Ok(Decision::Keep(entry.value.clone()));
-            }
-            self.driven.policy.may_create_organization(actor)?;
-            let new = Organization { name: name.clone(), email: email.clone(), created_at: now };
-            Ok::<_, Failure>(Decision::Append(new.clone(), new))
-        });
+        let changed =
+            change(self.driven.around(), records, name, author, ChangeKind::Created, |entry, now| {
+                if let Some(entry) = entry {
+                    return Ok(Decision::Keep(entry.value.clone()));
+                }
+                self.driven.policy.may_create_organization(actor)?;
+                let new = Organization { name: name.clone(), email: email.clone(), created_at: now };
+                Ok::<_, Failure>(Decision::Append(new.clone(), new))
+            });
         let changed = changed.await?;
         Ok((changed.answer, changed.appended))
     }

@@ -56,7 +56,8 @@ impl StateVersions {
         force: bool,
     ) -> Result<Ticket, Failure> {
         let remembered = self.driven.workspaces.remembered(&workspace);
-        let unchecked = remembered.map(|entry| self.decide_proposal(actor, Some(entry), workspace, proposal, force));
+        let unchecked =
+            remembered.map(|entry| self.decide_proposal(actor, Some(entry), workspace, proposal, force));
         let ticket = if let Some(Ok(ticket)) = unchecked {
             ticket
         } else {
@@ -91,7 +92,12 @@ impl StateVersions {
     ///
     /// # Errors
     /// [`Failure::Commit`]; [`Failure::Put`]; [`Failure::Missing`]; [`Failure::Denied`]; a failing store.
-    pub async fn upload(&self, actor: &Actor, ticket: &Ticket, body: ByteStream) -> Result<StateVersion, Failure> {
+    pub async fn upload(
+        &self,
+        actor: &Actor,
+        ticket: &Ticket,
+        body: ByteStream,
+    ) -> Result<StateVersion, Failure> {
         let attempt = self.begin(actor, ticket, TicketKind::State).await?;
         let key = |kind| BlobKey { version: ticket.version, attempt, kind };
         let measured =
@@ -145,16 +151,22 @@ impl StateVersions {
             return Err(Failure::missing("upload", "this URL"));
         }
         let remembered = self.driven.workspaces.remembered(&ticket.workspace());
-        if !remembered.is_some_and(|entry| self.admit(actor, Some(entry), ticket).is_ok()) {
+        if remembered.is_none_or(|entry| self.admit(actor, Some(entry), ticket).is_err()) {
             let newest = self.driven.workspaces.newest(&ticket.workspace()).await?;
             self.admit(actor, newest, ticket)?;
         }
         Ok(AttemptId::new(self.driven.clock.now(), random(&*self.driven.entropy)))
     }
 
-    fn admit(&self, actor: &Actor, entry: Option<Versioned<Workspace>>, ticket: &Ticket) -> Result<(), Failure> {
+    fn admit(
+        &self,
+        actor: &Actor,
+        entry: Option<Versioned<Workspace>>,
+        ticket: &Ticket,
+    ) -> Result<(), Failure> {
         let workspace = visible(&self.driven, actor, entry);
-        let workspace = workspace.ok_or_else(|| Failure::missing("workspace", ticket.workspace().to_wire()))?;
+        let workspace =
+            workspace.ok_or_else(|| Failure::missing("workspace", ticket.workspace().to_wire()))?;
         let grant = self.driven.policy.grant::<Write>(actor, &workspace)?;
         Ok(workspace.admit(&grant, ticket, self.driven.clock.now())?)
     }
@@ -183,7 +195,9 @@ impl StateVersions {
         let missing = || Failure::missing("state version", id);
         let entry = self.driven.workspaces.newest(&id.workspace).await?;
         let workspace = visible(&self.driven, actor, entry).ok_or_else(missing)?;
-        if let Some(version) = self.committed(&workspace, id.ordinal).await?.filter(|version| version.id == id) {
+        if let Some(version) =
+            self.committed(&workspace, id.ordinal).await?.filter(|version| version.id == id)
+        {
             return Ok(Shown::Finalized(version));
         }
         let pending = self.driven.versions.pending(id).await?.ok_or_else(missing)?;
@@ -232,7 +246,11 @@ impl StateVersions {
     ///
     /// # Errors
     /// [`Failure::Missing`]; [`Failure::Store`].
-    pub async fn download(&self, actor: &Actor, id: StateVersionId) -> Result<(StateVersion, ByteStream), Failure> {
+    pub async fn download(
+        &self,
+        actor: &Actor,
+        id: StateVersionId,
+    ) -> Result<(StateVersion, ByteStream), Failure> {
         let version = self.finalized(actor, id).await?;
         let body = self.driven.blobs.open(blob(&version, BlobKind::State)).await?;
         Ok((version, body))
@@ -242,7 +260,11 @@ impl StateVersions {
     ///
     /// # Errors
     /// [`Failure::Missing`]; [`Failure::Store`].
-    pub async fn outputs(&self, actor: &Actor, id: StateVersionId) -> Result<Vec<(OutputId, Output)>, Failure> {
+    pub async fn outputs(
+        &self,
+        actor: &Actor,
+        id: StateVersionId,
+    ) -> Result<Vec<(OutputId, Output)>, Failure> {
         let version = self.finalized(actor, id).await?;
         self.outputs_of(&version).await
     }
@@ -289,7 +311,9 @@ impl StateVersions {
     async fn committed(&self, workspace: &Workspace, ordinal: u32) -> Result<Option<StateVersion>, Failure> {
         match &workspace.current {
             Some(current) if current.id.ordinal == ordinal => Ok(Some(current.clone())),
-            Some(current) if current.id.ordinal > ordinal => Ok(self.driven.versions.at(workspace.id, ordinal).await?),
+            Some(current) if current.id.ordinal > ordinal => {
+                Ok(self.driven.versions.at(workspace.id, ordinal).await?)
+            }
             _ => Ok(None),
         }
     }

@@ -18,8 +18,8 @@ use super::organizations::Organizations;
 use super::{Driven, Failure};
 use crate::change::{Changed, Decision, change};
 use crate::driven::catalog::Hint;
-use crate::driven::records::{ChangeKind, Versioned};
 use crate::driven::random;
+use crate::driven::records::{ChangeKind, Versioned};
 
 /// How long a half-made workspace is given before its creation is closed as abandoned.
 const CREATION_GRACE: Duration = Duration::from_secs(2);
@@ -85,11 +85,12 @@ impl Workspaces {
         self.driven.catalog.note(&new.organization, 1, &Hint::of(&workspace)).await?;
         let author = (&actor.subject, actor.door);
         let records = &*self.driven.workspaces;
-        let made = change(self.driven.around(), records, &id, author, ChangeKind::Created, |entry, _| match entry {
-            None => Ok(Decision::Append(workspace.clone(), ())),
-            // Somebody thought this creation dead and closed it; nothing came into being.
-            Some(_) => Err(Failure::Busy),
-        });
+        let made =
+            change(self.driven.around(), records, &id, author, ChangeKind::Created, |entry, _| match entry {
+                None => Ok(Decision::Append(workspace.clone(), ())),
+                // Somebody thought this creation dead and closed it; nothing came into being.
+                Some(_) => Err(Failure::Busy),
+            });
         made.await?;
         Ok(workspace)
     }
@@ -101,16 +102,17 @@ impl Workspaces {
         let mut dead = None;
         loop {
             let names = &*self.driven.names;
-            let claimed = change(self.driven.around(), names, &key, author, ChangeKind::Claimed, |entry, _| {
-                let claim = entry.map(|entry| &entry.value);
-                match NameClaim::may_take(claim, taker.id, dead) {
-                    Err(holder) => Ok::<_, Failure>(Decision::Keep(Some(holder))),
-                    Ok(()) if claim.is_some_and(|claim| claim.workspace == Some(taker.id)) => {
-                        Ok(Decision::Keep(None))
+            let claimed =
+                change(self.driven.around(), names, &key, author, ChangeKind::Claimed, |entry, _| {
+                    let claim = entry.map(|entry| &entry.value);
+                    match NameClaim::may_take(claim, taker.id, dead) {
+                        Err(holder) => Ok::<_, Failure>(Decision::Keep(Some(holder))),
+                        Ok(()) if claim.is_some_and(|claim| claim.workspace == Some(taker.id)) => {
+                            Ok(Decision::Keep(None))
+                        }
+                        Ok(()) => Ok(Decision::Append(claim_of(taker, Some(taker.id)), None)),
                     }
-                    Ok(()) => Ok(Decision::Append(claim_of(taker, Some(taker.id)), None)),
-                }
-            });
+                });
             let Some(holder) = claimed.await?.answer else { return Ok(()) };
             if self.lives_under(holder, &key.1).await? || !self.close_creation(actor, holder, taker).await? {
                 return Err(Failure::NameTaken { organization: key.0, name: key.1 });
@@ -132,15 +134,21 @@ impl Workspaces {
 
     /// Closes the record of a holder that is not alive, so that its creation can no longer succeed. False when it came
     /// alive meanwhile.
-    async fn close_creation(&self, actor: &Actor, holder: WorkspaceId, taker: &Workspace) -> Result<bool, Failure> {
+    async fn close_creation(
+        &self,
+        actor: &Actor,
+        holder: WorkspaceId,
+        taker: &Workspace,
+    ) -> Result<bool, Failure> {
         let author = (&actor.subject, actor.door);
         let records = &*self.driven.workspaces;
-        let closed = change(self.driven.around(), records, &holder, author, ChangeKind::Abandoned, |entry, _| {
-            Ok::<_, Failure>(match entry {
-                Some(entry) => Decision::Keep(!(entry.value.is_live() && entry.value.name == taker.name)),
-                None => Decision::Append(Workspace { id: holder, ..taker.clone() }.abandoned(), true),
-            })
-        });
+        let closed =
+            change(self.driven.around(), records, &holder, author, ChangeKind::Abandoned, |entry, _| {
+                Ok::<_, Failure>(match entry {
+                    Some(entry) => Decision::Keep(!(entry.value.is_live() && entry.value.name == taker.name)),
+                    None => Decision::Append(Workspace { id: holder, ..taker.clone() }.abandoned(), true),
+                })
+            });
         Ok(closed.await?.answer)
     }
 
@@ -274,15 +282,16 @@ impl Workspaces {
         let key = (entry.value.organization.clone(), entry.value.name.clone());
         let author = (&actor.subject, actor.door);
         let names = &*self.driven.names;
-        let _healed_later = change(self.driven.around(), names, &key, author, ChangeKind::Released, |claim, _| {
-            Ok::<_, Failure>(match claim {
-                Some(claim) if claim.value.workspace == Some(id) => {
-                    Decision::Append(claim_of(&entry.value, None), ())
-                }
-                _ => Decision::Keep(()),
+        let _healed_later =
+            change(self.driven.around(), names, &key, author, ChangeKind::Released, |claim, _| {
+                Ok::<_, Failure>(match claim {
+                    Some(claim) if claim.value.workspace == Some(id) => {
+                        Decision::Append(claim_of(&entry.value, None), ())
+                    }
+                    _ => Decision::Keep(()),
+                })
             })
-        })
-        .await;
+            .await;
         let _healed_later = self.driven.catalog.note(&key.0, entry.number, &Hint::of(&entry.value)).await;
         Ok(())
     }
@@ -316,7 +325,11 @@ fn claim_of(workspace: &Workspace, holder: Option<WorkspaceId>) -> NameClaim {
 }
 
 /// What of an entry the caller may see.
-pub(super) fn visible(driven: &Driven, actor: &Actor, entry: Option<Versioned<Workspace>>) -> Option<Workspace> {
+pub(super) fn visible(
+    driven: &Driven,
+    actor: &Actor,
+    entry: Option<Versioned<Workspace>>,
+) -> Option<Workspace> {
     let workspace = entry?.value;
     is_visible(driven, actor, &workspace).then_some(workspace)
 }

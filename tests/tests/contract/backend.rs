@@ -125,11 +125,11 @@ impl Backend {
         Server::over(store, &self.clock)
     }
 
-    /// How often a race is run: a disk that is waited for makes a round slow.
-    pub fn rounds(&self) -> usize {
-        match self.place {
-            Place::Memory(_) => 1000,
-            Place::Local(_) => 250,
+    /// The folder of a local backend.
+    pub fn folder(&self) -> &std::path::Path {
+        match &self.place {
+            Place::Memory(_) => panic!("memory has no folder"),
+            Place::Local(folder) => folder.path(),
         }
     }
 

@@ -130,6 +130,28 @@ pub async fn a_body_that_fails_midway_leaves_nothing(backend: &Backend) {
     }
 }
 
+pub async fn a_put_that_is_given_up_leaves_nothing(backend: &Backend) {
+    let blobs = backend.open().blobs;
+    for (n, length) in [1000, 200 * KIB, 20 * MIB].into_iter().enumerate() {
+        let key = blob_key(n, BlobKind::State);
+        let (end, ended) = tokio::sync::oneshot::channel();
+        // All but the end of a state, then word that it was taken, then nothing ever again.
+        let start = state(length + 2, 3)[..length].to_vec();
+        let start = body(start, 32 * KIB);
+        let silence = stream::once(async move {
+            end.send(()).unwrap();
+            std::future::pending().await
+        });
+        let stuck = Box::pin(futures_util::StreamExt::chain(start, silence));
+        let blobs = blobs.clone();
+        let put = tokio::spawn(async move { blobs.put_state(key, stuck, NO_LIMIT).await });
+        ended.await.unwrap();
+        put.abort();
+        assert!(put.await.unwrap_err().is_cancelled());
+        assert_nothing(backend, key, &format!("given up after {length} bytes")).await;
+    }
+}
+
 pub async fn what_is_no_state_is_refused_and_leaves_nothing(backend: &Backend) {
     let blobs = &*backend.open().blobs;
     let long = |start: &str| format!("{start}{}", "hunter2 ".repeat(20_000));
@@ -149,7 +171,7 @@ pub async fn what_is_no_state_is_refused_and_leaves_nothing(backend: &Backend) {
         let key = blob_key(n, BlobKind::State);
         match blobs.put_state(key, body(text.clone(), 8 * KIB), NO_LIMIT).await {
             Err(PutError::NotAState(why)) => assert!(!why.contains("hunter2"), "it repeats content: {why}"),
-            other => panic!("{:.60}: {other:?}", text),
+            other => panic!("{text:.60}: {other:?}"),
         }
         assert_nothing(backend, key, &format!("{text:.60}")).await;
     }

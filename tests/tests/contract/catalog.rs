@@ -43,7 +43,7 @@ pub async fn a_hint_noted_again_changes_nothing(backend: &Backend) {
     let noted = Hint::of(&full_workspace(1));
     for catalog in [&here, &there, &here] {
         catalog.note(&organization(), 7, &noted).await.unwrap();
-        assert_eq!(hints(&**catalog).await, [noted.clone()]);
+        assert_eq!(hints(&**catalog).await, std::slice::from_ref(&noted));
     }
 }
 
@@ -53,7 +53,7 @@ pub async fn two_servers_see_each_others_hints(backend: &Backend) {
         let (here, there) = (&servers[number % 2], &servers[(number + 1) % 2]);
         let noted = hint(1, &format!("as-of-{number}"));
         here.note(&organization(), number as u64, &noted).await.unwrap();
-        assert_eq!(hints(&**there).await, [noted.clone()]);
+        assert_eq!(hints(&**there).await, std::slice::from_ref(&noted));
         assert_eq!(hints(&**here).await, [noted]);
     }
 }

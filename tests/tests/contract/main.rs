@@ -15,6 +15,7 @@ mod backend;
 mod blobs;
 mod catalog;
 mod damage;
+mod disk;
 mod entries;
 mod lost_replies;
 mod records;
@@ -76,6 +77,7 @@ promises! {
         a_body_over_the_limit_is_refused_and_leaves_nothing,
         a_body_of_exactly_the_limit_is_kept,
         a_body_that_fails_midway_leaves_nothing,
+        a_put_that_is_given_up_leaves_nothing,
         what_is_no_state_is_refused_and_leaves_nothing,
         outputs_come_back_as_they_were_written,
         outputs_are_found_in_the_state_itself,

@@ -13,6 +13,7 @@ use crate::backend::Backend;
 use crate::values::{AT, change, full_workspace, landed, workspace, workspace_id};
 
 const RACERS: usize = 8;
+const ROUNDS: usize = 1000;
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// The first entry of workspace `n`.
@@ -120,19 +121,19 @@ async fn race(
 pub async fn of_racing_appends_exactly_one_lands_every_time(backend: &Backend) {
     let servers = [backend.open().workspaces, backend.open().workspaces];
     let mut base = created(&*servers[0], 1).await;
-    for round in 0..backend.rounds() {
+    for round in 0..ROUNDS {
         let winner = race(&servers, 1, Some(base.clone()), round).await;
         for records in &servers {
             assert_eq!(records.newest(&workspace_id(1)).await.unwrap().as_ref(), Some(&winner));
         }
         base = winner;
     }
-    assert_eq!(base.number, backend.rounds() as u64 + 1, "one entry per round");
+    assert_eq!(base.number, ROUNDS as u64 + 1, "one entry per round");
 }
 
 pub async fn of_racing_creations_exactly_one_lands(backend: &Backend) {
     let servers = [backend.open().workspaces, backend.open().workspaces];
-    for round in 0..backend.rounds() / 20 {
+    for round in 0..50 {
         let winner = race(&servers, round, None, round).await;
         assert_eq!(servers[1].newest(&workspace_id(round)).await.unwrap(), Some(winner));
     }
@@ -157,7 +158,7 @@ pub async fn a_minute_by_either_clock_and_nothing_is_remembered(backend: &Backen
     assert_eq!(records.remembered(&id), None);
     let first = created(records, 1).await;
     assert_eq!(records.remembered(&id).as_ref(), Some(&first));
-    backend.clock.move_mono(MINUTE - Duration::from_millis(1));
+    backend.clock.move_mono(Duration::from_millis(59_999));
     backend.clock.move_wall(59_999);
     assert_eq!(records.remembered(&id).as_ref(), Some(&first));
     backend.clock.move_mono(Duration::from_millis(1));

@@ -33,7 +33,7 @@ pub async fn the_same_token_made_again_is_still_ones_own(backend: &Backend) {
 
 pub async fn of_racing_creations_one_is_told_created(backend: &Backend) {
     let servers = [backend.open().tokens, backend.open().tokens];
-    for round in 0..backend.rounds() / 10 {
+    for round in 0..100 {
         let barrier = Arc::new(Barrier::new(usize::from(RACERS)));
         let racers = (0..RACERS).map(|racer| {
             let (tokens, barrier) = (servers[usize::from(racer) % 2].clone(), barrier.clone());
@@ -98,7 +98,7 @@ pub async fn revoking_again_changes_nothing(backend: &Backend) {
 
 pub async fn a_revocation_survives_a_read_that_began_before_it(backend: &Backend) {
     let tokens = backend.open().tokens;
-    for n in 0..backend.rounds() / 5 {
+    for n in 0..200 {
         let id = token(n, 1).id;
         tokens.create(&token(n, 1)).await.unwrap();
         let readers = (0..4).map(|_| {

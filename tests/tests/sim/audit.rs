@@ -180,10 +180,10 @@ fn audit_uploads(streams: &BTreeMap<String, Stream>, ledger: &Ledger) -> Verdict
     for (id, told) in best {
         match told {
             Told::Done => {
-                check(committed.contains_key(&id), || format!("{id} was acknowledged and is missing"))?
+                check(committed.contains_key(&id), || format!("{id} was acknowledged and is missing"))?;
             }
             Told::Refused => {
-                check(!committed.contains_key(&id), || format!("{id} was refused and is there"))?
+                check(!committed.contains_key(&id), || format!("{id} was refused and is there"))?;
             }
             Told::Unknown => {}
         }

@@ -36,11 +36,13 @@ pub struct Upload {
     pub told: Told,
 }
 
+/// How often each subject was told what of which kind of change.
+type Tally = BTreeMap<(String, &'static str, Told), u64>;
+
 /// Everything that clients were told.
 #[derive(Clone, Default)]
 pub struct Ledger {
-    /// How often each subject was told what of which kind of change.
-    pub told: Arc<Mutex<BTreeMap<(String, &'static str, Told), u64>>>,
+    pub told: Arc<Mutex<Tally>>,
     pub uploads: Arc<Mutex<Vec<Upload>>>,
     pub workspaces: Arc<Mutex<Vec<WorkspaceId>>>,
 }
@@ -141,11 +143,11 @@ impl Client {
                     .await;
             }
             12..20 => {
-                let text = Some(format!("{}", chance.below(u64::MAX)));
-                let change = SettingsChange::new(None, text).unwrap();
+                let description = Some(chance.below(u64::MAX).to_string());
+                let settings = SettingsChange::new(None, description).unwrap();
                 self.ask(
                     "changed",
-                    |s, a| async move { s.workspaces.change_settings(&a, id, &change).await },
+                    |s, a| async move { s.workspaces.change_settings(&a, id, &settings).await },
                 )
                 .await;
             }

@@ -77,14 +77,11 @@ async fn try_write(caller: &Caller, target: &Target, by: &str) -> Option<Told> {
 pub async fn audit(caller: &Caller, target: &Target, acknowledged: &[Acknowledged]) -> usize {
     let what = &target.name;
     let history = caller.history("default", &target.name).await.expect("an answer");
-    let bodies: Vec<Vec<u8>> = stream::iter(&history)
-        .map(async |version| {
-            let reply = caller.download(&version.download).await.expect("an answer");
-            reply.expect(StatusCode::OK).body
-        })
-        .buffered(SIDE_BY_SIDE)
-        .collect()
-        .await;
+    let downloads = history.clone().into_iter().map(|version| {
+        let caller = caller.clone();
+        async move { caller.download(&version.download).await.expect("an answer").expect(StatusCode::OK).body }
+    });
+    let bodies: Vec<Vec<u8>> = stream::iter(downloads).buffered(SIDE_BY_SIDE).collect().await;
     let mut before: Option<&Listed> = None;
     for (place, (version, body)) in history.iter().zip(&bodies).enumerate() {
         assert_eq!(version.ordinal, place as u64 + 1, "{what}: the history has no gap and no fork");

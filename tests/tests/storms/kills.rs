@@ -151,3 +151,36 @@ async fn nothing_acknowledged_is_missing_after_two_hundred_kills() {
     let kept = storm.check_everything().await;
     eprintln!("{kills} kills, {during} versions acknowledged, {kept} kept");
 }
+
+/// The promise is only worth something if the audit notices that it is broken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planted_loss_is_found() {
+    let server = start(Options::local());
+    let token = token(&server, "alice").await;
+    let caller = Caller::new(&server, &token);
+    let target = Target { id: workspace(&server, &token, "planted").await, name: "planted".to_owned() };
+    assert_eq!(caller.act(&target.id, "lock").await, Some(StatusCode::OK));
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let Told::Done(version) = write(&caller, &target, "alice").await else { panic!("not written") };
+        kept.push(version);
+    }
+    let fails = async |acknowledged: Vec<Acknowledged>| {
+        let (caller, target) = (caller.clone(), target.clone());
+        tokio::spawn(async move { audit(&caller, &target, &acknowledged).await }).await.is_err()
+    };
+    assert!(!fails(kept.clone()).await, "nothing is lost yet");
+    let mut others = kept.clone();
+    others[1].bytes[20] ^= 1;
+    assert!(fails(others).await, "other bytes than were acknowledged");
+    let lost = Acknowledged { id: kept[1].id.replace("0000000002", "0000000009"), ..kept[1].clone() };
+    assert!(fails(vec![lost]).await, "a version that is not in the history");
+    let folder = server.data_dir().join("workspaces").join(&target.id[3..]).join("blobs");
+    let blob = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let is_second = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with(&kept[1].id) && name.ends_with(".state")
+    };
+    std::fs::remove_file(blob.into_iter().find(is_second).unwrap()).unwrap();
+    assert!(fails(kept).await, "bytes that are gone");
+}

@@ -17,32 +17,26 @@ mod kills;
 mod lockers;
 
 use opentaco_tests::browser::Who;
-use opentaco_tests::caller::Caller;
 use opentaco_tests::client::{Api, login};
 use opentaco_tests::server::{Options, Server};
 
 /// A number from the environment, or else that one.
 #[expect(clippy::disallowed_methods, reason = "how much to run is asked of the person at the terminal")]
-pub fn asked(name: &str, or: impl FnOnce() -> u64) -> u64 {
+pub(crate) fn asked(name: &str, or: impl FnOnce() -> u64) -> u64 {
     std::env::var(name).map_or_else(|_| or(), |text| text.parse().expect("a number"))
 }
 
 /// A server for a storm: with the development login, so that there are as many people as wanted.
-pub fn start(options: Options) -> Server {
+pub(crate) fn start(options: Options) -> Server {
     Server::start(options.dev_login())
 }
 
 /// A token for a person.
-pub async fn token(server: &Server, name: &str) -> String {
+pub(crate) async fn token(server: &Server, name: &str) -> String {
     login(server, &Who::dev(name)).await
 }
 
-/// A caller for a person with a token of their own.
-pub async fn caller(server: &Server, name: &str) -> Caller {
-    Caller::new(server, &token(server, name).await)
-}
-
 /// A workspace in the default organization.
-pub async fn workspace(server: &Server, token: &str, name: &str) -> String {
+pub(crate) async fn workspace(server: &Server, token: &str, name: &str) -> String {
     Api::new(server, token).create_workspace("default", name).await
 }

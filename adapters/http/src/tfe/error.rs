@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
+use crate::rfc3339::Rfc3339;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use opentaco_domain::commit::CommitError;
 use opentaco_domain::lock::{Lock, LockError};
-use opentaco_domain::time::Rfc3339;
 use opentaco_domain::workspace::WorkspaceError;
 use opentaco_ports::driven::StoreError;
 use opentaco_ports::driven::blobs::PutError;

@@ -1,5 +1,6 @@
 //! Organizations.
 
+use crate::rfc3339::Rfc3339;
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::Payload;
@@ -7,7 +8,6 @@ use futures_util::future::try_join_all;
 use opentaco_domain::name::OrganizationName;
 use opentaco_domain::organization::Organization;
 use opentaco_domain::page::Page;
-use opentaco_domain::time::Rfc3339;
 use opentaco_ports::driving::Failure;
 use serde_json::{Value, json};
 

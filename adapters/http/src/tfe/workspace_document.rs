@@ -1,7 +1,8 @@
 //! A workspace as this API shows it.
 
+use crate::rfc3339::Rfc3339;
 use actix_web::http::StatusCode;
-use opentaco_domain::time::{Rfc3339, Timestamp};
+use opentaco_domain::time::Timestamp;
 use opentaco_domain::workspace::Workspace;
 use serde_json::{Value, json};
 
