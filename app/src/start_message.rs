@@ -31,11 +31,12 @@ impl StartMessage<'_> {
         writeln!(out, "  data dir: {}{new}", self.data_dir.display())?;
         writeln!(out, "  address:  {}", self.addresses.join(" and "))?;
         writeln!(out)?;
+        // Terraform keeps the token in this folder and does not make it.
         writeln!(out, "Tell Terraform about it, once:")?;
         writeln!(out, "  mkdir -p ~/.terraform.d && cp {} ~/.terraform.d/", quoted(self.tfrc))?;
         if let Some(bundle) = self.bundle {
             writeln!(out, "or, for https, in each shell:")?;
-            writeln!(out, "  export SSL_CERT_FILE={}", quoted(bundle))?;
+            writeln!(out, "  mkdir -p ~/.terraform.d && export SSL_CERT_FILE={}", quoted(bundle))?;
         }
         writeln!(out, "then:")?;
         writeln!(out, "  terraform login {}", self.host)?;
@@ -84,7 +85,7 @@ mod tests {
             "  data dir: /home/o'neil/my data (new)\n",
             "  address:  https://localhost:8080 and http://localhost:8080\n",
             " && cp '/home/o'\\''neil/my data/opentaco.tfrc' ~/.terraform.d/\n",
-            "  export SSL_CERT_FILE=/srv/tls/ca-bundle.pem\n",
+            " && export SSL_CERT_FILE=/srv/tls/ca-bundle.pem\n",
             "  terraform login localhost:8080\n",
         ] {
             assert!(out.contains(line), "{line:?} is not in:\n{out}");
