@@ -28,6 +28,7 @@ use crate::keys::Keys;
 use crate::readiness::Readiness;
 use crate::settings::{self, Settings, Storage};
 use crate::start_message::{StartMessage, tfrc};
+use crate::tls::CertificateFiles;
 use crate::{logging, tls};
 
 const TFRC: &str = "opentaco.tfrc";
@@ -57,7 +58,11 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
 
     let (tls, bundle) = match &settings.tls {
         settings::Tls::Off => (Tls::Off, None),
-        settings::Tls::Files { certificate, key } => (Tls::Only(tls::from_files(certificate, key)?), None),
+        settings::Tls::Files { certificate, key } => {
+            let (config, files) = CertificateFiles::open(certificate, key)?;
+            tokio::spawn(files.follow());
+            (Tls::Only(config), None)
+        }
         settings::Tls::Development => {
             let made = tls::development(&data_dir, &certificate_hosts(&settings), clock.now().as_secs())?;
             (Tls::Both(made.config), Some(made.bundle))

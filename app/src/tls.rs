@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use opentaco_crypto::dev_certificate::{
     CertificateAndKey, authority_must_be_renewed, issue_leaf, leaf_must_be_renewed, make_authority,
     server_config, trust_bundle,
 };
+use opentaco_crypto::renewable::Renewable;
 use rustls::ServerConfig;
 
 use crate::data_dir::{DataDir, Readers};
@@ -16,6 +18,7 @@ use crate::data_dir::{DataDir, Readers};
 const AUTHORITY: Files = Files { certificate: "tls/ca.pem", key: "tls/ca-key.pem" };
 const SERVER: Files = Files { certificate: "tls/server.pem", key: "tls/server-key.pem" };
 const BUNDLE: &str = "tls/ca-bundle.pem";
+const BETWEEN_LOOKS: Duration = Duration::from_secs(10);
 
 struct Files {
     certificate: &'static str,
@@ -55,18 +58,55 @@ pub fn development(dir: &DataDir, hosts: &[String], now: i64) -> anyhow::Result<
     })
 }
 
-/// Reads a certificate chain and its key from files.
-///
-/// # Errors
-/// When one cannot be read, or they do not belong together; the message names them.
-pub fn from_files(certificate: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
-    let read = |path: &Path, setting: &str| {
-        fs::read_to_string(path).with_context(|| format!("{setting}: {} cannot be read", path.display()))
-    };
-    let chain = read(certificate, "OPENTACO_TLS_CERT_PATH")?;
-    let key_pem = read(key, "OPENTACO_TLS_KEY_PATH")?;
-    server_config(&chain, &key_pem)
-        .with_context(|| format!("{} and {} cannot be used", certificate.display(), key.display()))
+/// A certificate chain and its key in files, which others replace.
+#[derive(Debug)]
+pub struct CertificateFiles {
+    certificate: PathBuf,
+    key: PathBuf,
+    shown: (String, String),
+    renewable: Arc<Renewable>,
+}
+
+impl CertificateFiles {
+    /// Reads both files and makes the TLS side of a server of them.
+    ///
+    /// # Errors
+    /// When one cannot be read, or they do not belong together; the message names them.
+    pub fn open(certificate: &Path, key: &Path) -> anyhow::Result<(Arc<ServerConfig>, Self)> {
+        let read = |path: &Path, setting: &str| {
+            fs::read_to_string(path).with_context(|| format!("{setting}: {} cannot be read", path.display()))
+        };
+        let shown = (read(certificate, "OPENTACO_TLS_CERT_PATH")?, read(key, "OPENTACO_TLS_KEY_PATH")?);
+        let (config, renewable) = Renewable::server_config(&shown.0, &shown.1)
+            .with_context(|| format!("{} and {} cannot be used", certificate.display(), key.display()))?;
+        Ok((config, Self { certificate: certificate.to_owned(), key: key.to_owned(), shown, renewable }))
+    }
+
+    /// Shows what the files hold when they have changed and belong together, every few seconds, for ever.
+    pub async fn follow(mut self) {
+        loop {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            self.look().await;
+        }
+    }
+
+    /// A renewal that is half written does not fit together and is looked at again the next time.
+    async fn look(&mut self) {
+        let read =
+            (tokio::fs::read_to_string(&self.certificate).await, tokio::fs::read_to_string(&self.key).await);
+        let (Ok(certificate), Ok(key)) = read else { return };
+        let found = (certificate, key);
+        if found == self.shown {
+            return;
+        }
+        match self.renewable.replace(&found.0, &found.1) {
+            Ok(()) => {
+                tracing::info!("showing the renewed certificate of {}", self.certificate.display());
+                self.shown = found;
+            }
+            Err(error) => tracing::warn!(%error, "the changed certificate files are not used"),
+        }
+    }
 }
 
 fn kept(dir: &DataDir, files: &Files) -> anyhow::Result<Option<CertificateAndKey>> {
@@ -104,6 +144,24 @@ mod tests {
         assert_ne!(dir.read(SERVER.certificate)?, server);
         development(&dir, &[], NOW + 12 * YEAR)?;
         assert_ne!(dir.read(AUTHORITY.certificate)?, authority);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_renewed_certificate_is_shown_and_a_half_written_one_is_not() -> anyhow::Result<()> {
+        let home = tempfile::tempdir()?;
+        let (certificate, key) = (home.path().join("tls.pem"), home.path().join("tls-key.pem"));
+        let authority = make_authority(NOW)?;
+        let (old, new) = (issue_leaf(&authority, &[], NOW)?, issue_leaf(&authority, &[], NOW + 1)?);
+        fs::write(&certificate, &old.certificate)?;
+        fs::write(&key, &old.private_key)?;
+        let (_, mut files) = CertificateFiles::open(&certificate, &key)?;
+        fs::write(&certificate, &new.certificate)?;
+        files.look().await;
+        assert_eq!(files.shown.0, old.certificate, "its key is still the old one");
+        fs::write(&key, &new.private_key)?;
+        files.look().await;
+        assert_eq!(files.shown.0, new.certificate);
         Ok(())
     }
 

@@ -8,8 +8,10 @@
 //! - [`code_signer`]: authorization codes as signed tokens ([`opentaco_ports::driven::Signer`]).
 //! - [`sealer`]: login sessions and upload tickets, sealed ([`opentaco_ports::driven::Sealer`]).
 //! - [`dev_certificate`]: a certificate authority of one's own for development.
+//! - [`renewable`]: a certificate that is replaced while the server runs.
 
 pub mod code_signer;
 pub mod dev_certificate;
+pub mod renewable;
 pub mod sealer;
 pub mod signing_key;

@@ -183,7 +183,7 @@ impl Blobs for ObjectBlobs {
         })?;
         let name = at.clone();
         let raw = found.into_stream().map_err(move |error| unavailable("read", &name, &error));
-        plain(at, raw.boxed()).await
+        plain(at, raw.fuse().boxed()).await
     }
 
     async fn outputs(&self, key: BlobKey) -> Result<Vec<Output>, StoreError> {
@@ -233,7 +233,7 @@ async fn plain(at: Path, mut raw: Raw) -> Result<ByteStream, StoreError> {
         return Err(corrupt(&at, "its header is unknown"));
     }
     let decoder = Decoder::new().map_err(|error| corrupt(&at, &error.to_string()))?;
-    let unpack = Unpack { at, raw, decoder, input: head.freeze(), complete: false };
+    let unpack = Unpack { at, raw, decoder, input: head.freeze(), held: Bytes::new(), complete: false };
     Ok(Box::pin(stream::try_unfold(unpack, |unpack| async move {
         unpack.next().await.map_err(|error| BodyError(error.to_string()))
     })))
@@ -244,6 +244,9 @@ struct Unpack {
     raw: Raw,
     decoder: Decoder<'static>,
     input: Bytes,
+    /// What was read last. It is handed on when the next is there or the checksum is known to be right: whoever
+    /// counts bytes must not take damaged ones for a whole state.
+    held: Bytes,
     /// Whether the frame has been read to its end, checksum included.
     complete: bool,
 }
@@ -254,8 +257,9 @@ impl Unpack {
             if self.input.is_empty() {
                 match self.raw.try_next().await? {
                     Some(chunk) => self.input = chunk,
-                    None if self.complete => return Ok(None),
-                    None => return Err(corrupt(&self.at, "it is cut short")),
+                    None if !self.complete => return Err(corrupt(&self.at, "it is cut short")),
+                    None if self.held.is_empty() => return Ok(None),
+                    None => return Ok(Some((std::mem::take(&mut self.held), self))),
                 }
                 continue;
             }
@@ -272,7 +276,10 @@ impl Unpack {
             self.input = self.input.slice(read..);
             out.truncate(wrote);
             if wrote > 0 {
-                return Ok(Some((out.into(), self)));
+                let before = std::mem::replace(&mut self.held, out.into());
+                if !before.is_empty() {
+                    return Ok(Some((before, self)));
+                }
             }
         }
     }

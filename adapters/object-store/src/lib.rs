@@ -1,7 +1,7 @@
 //! Every storage port of OpenTaco over one object store.
 //!
-//! One primitive carries everything that changes: a key created only if absent. [`layout`] names every key,
-//! [`record`] holds the forms on disk, [`stream`] turns creates into records; blobs are written once under keys that
+//! One primitive carries everything that changes: a key created only if absent. `layout` names every key,
+//! `record` holds the forms on disk, `stream` turns creates into records; blobs are written once under keys that
 //! belong to one upload attempt.
 
 mod blobs;

@@ -68,7 +68,7 @@ impl Tls {
 /// What a server needs besides its routes.
 #[derive(Debug)]
 pub struct Serve {
-    /// Sockets that already listen, see [`bind`].
+    /// Sockets that already listen, see [`fn@bind`].
     pub listeners: Vec<TcpListener>,
     /// Which protocols they speak.
     pub tls: Tls,
