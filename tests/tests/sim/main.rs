@@ -23,17 +23,19 @@ use futures_util::future::join_all;
 use opentaco_ports::driven::Clock;
 
 use crate::audit::{Verdict, audit};
-use crate::client::{Client, Ledger};
+use crate::client::{Client, Ledger, Told};
 use crate::server::{Fleet, Sabotage};
 use crate::world::{Chance, FaultyStore, SimClock};
 
 const SERVERS: usize = 3;
-const STEPS: usize = 12;
+const STEPS: usize = 20;
 
 /// What a run came to, and a digest of all that clients were told.
 struct Run {
     verdict: Verdict,
     told: String,
+    /// How many uploads were done, refused, and left unknown.
+    uploads: [usize; 3],
 }
 
 fn run(seed: u64, sabotage: Sabotage) -> Run {
@@ -58,7 +60,9 @@ fn run(seed: u64, sabotage: Sabotage) -> Run {
         tokio::time::sleep(Duration::from_mins(2)).await;
         let verdict = audit(&fleet, &ledger).await;
         let told = format!("{:?} {:?}", ledger.told.lock().unwrap(), ledger.uploads.lock().unwrap());
-        Run { verdict, told }
+        let uploads = [Told::Done, Told::Refused, Told::Unknown]
+            .map(|what| ledger.uploads.lock().unwrap().iter().filter(|upload| upload.told == what).count());
+        Run { verdict, told, uploads }
     })
 }
 
@@ -85,6 +89,15 @@ fn one_seed_is_always_the_same_run() {
     for seed in 0..5 {
         assert_eq!(run(seed, Sabotage::Nothing).told, run(seed, Sabotage::Nothing).told, "seed {seed}");
     }
+}
+
+#[test]
+fn the_simulated_clients_get_work_done_and_meet_trouble() {
+    let runs = (0..20).map(|seed| run(seed, Sabotage::Nothing).uploads);
+    let [done, refused, unknown] =
+        runs.fold([0; 3], |sum, run| [sum[0] + run[0], sum[1] + run[1], sum[2] + run[2]]);
+    eprintln!("20 seeds: {done} uploads done, {refused} refused, {unknown} unknown");
+    assert!(done > 200 && refused > 50 && unknown > 10, "{done} {refused} {unknown}");
 }
 
 fn first_red(sabotage: Sabotage) -> Option<(u64, String)> {
