@@ -1,5 +1,6 @@
 //! Blobs that were damaged where they lie: no wrong byte may pass unnoticed.
 
+use futures_util::StreamExt;
 use opentaco_ports::driven::StoreError;
 use opentaco_ports::driven::blobs::{BlobKind, Blobs};
 
@@ -119,6 +120,36 @@ pub async fn unreadable_outputs_are_an_error(backend: &Backend) {
         match blobs.outputs(key).await {
             Err(StoreError::Corrupt(why)) => assert!(!why.contains("hunter2"), "{why}"),
             other => panic!("{text}: {other:?}"),
+        }
+    }
+}
+
+pub async fn damage_is_told_before_the_last_byte(backend: &Backend) {
+    let blobs = &*backend.open().blobs;
+    for (n, length) in [600, 128 * 1024, 300_000].into_iter().enumerate() {
+        let victim = Victim::new(backend, n, length).await;
+        let end = victim.raw.len();
+        // The checksum is the last four bytes: everything before it is as it was.
+        let mut cases: Vec<Vec<u8>> = (1..=4).map(|cut| victim.raw[..end - cut].to_vec()).collect();
+        for place in end - 4..end {
+            let mut flipped = victim.raw.clone();
+            flipped[place] ^= 1;
+            cases.push(flipped);
+        }
+        cases.push([&victim.raw[..], b"x"].concat());
+        for (case, damaged) in cases.into_iter().enumerate() {
+            backend.raw.put(&victim.key, damaged).await;
+            let mut body = blobs.open(blob_key(n, BlobKind::State)).await.unwrap();
+            let mut delivered = 0;
+            let told = loop {
+                match body.next().await {
+                    Some(Ok(chunk)) => delivered += chunk.len(),
+                    Some(Err(_)) => break true,
+                    None => break false,
+                }
+            };
+            assert!(told, "{length} bytes, case {case}: damage is told");
+            assert!(delivered < length, "{length} bytes, case {case}: who counts takes them for whole");
         }
     }
 }

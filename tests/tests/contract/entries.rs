@@ -93,6 +93,35 @@ pub async fn an_unreadable_entry_is_corrupt_and_names_its_key(backend: &Backend)
     assert_eq!(warm.newest(&id).await.unwrap().unwrap().number, 2, "mended, it is read again");
 }
 
+pub async fn no_flipped_bit_makes_a_reader_panic(backend: &Backend) {
+    let id = workspace_id(1);
+    for value in [full_workspace(1), long_workspace()] {
+        let first = change(1, ChangeKind::Created, value);
+        backend.open().workspaces.try_append(&id, None, &first).await;
+        let key = key_of(&backend.raw, 1).await;
+        let good = backend.raw.get(&key).await;
+        let mut noticed = 0;
+        for place in (0..good.len()).step_by(if backend.is_local() { 7 } else { 1 }) {
+            for bit in 0..8 {
+                let mut damaged = good.to_vec();
+                damaged[place] ^= 1 << bit;
+                backend.raw.put(&key, damaged).await;
+                match backend.open().workspaces.newest(&id).await {
+                    // Perhaps with another value: the newest entry has no witness yet, the next one holds its digest.
+                    Ok(Some(_)) => {}
+                    Err(StoreError::Corrupt(named)) => {
+                        assert_eq!(named, key);
+                        noticed += 1;
+                    }
+                    other => panic!("bit {bit} of byte {place}: {other:?}"),
+                }
+            }
+        }
+        assert!(noticed > 0, "some damage is noticed");
+        object_store::ObjectStoreExt::delete(&*backend.raw.0, &key.as_str().into()).await.unwrap();
+    }
+}
+
 pub async fn an_entry_under_a_foreign_number_is_corrupt(backend: &Backend) {
     let warm = backend.open().workspaces;
     let first = created(&*warm, 1).await;
@@ -189,11 +218,15 @@ pub async fn a_record_of_a_newer_format_is_read_but_not_changed(backend: &Backen
     assert_eq!(backend.raw.keys("workspaces").await.len(), 1, "nothing was written");
 }
 
+/// One whose entry is over 4 KB.
+fn long_workspace() -> Workspace {
+    let settings = Settings { description: Some("long ".repeat(800)), ..full_workspace(1).settings };
+    Workspace { settings, ..full_workspace(1) }
+}
+
 pub async fn a_long_entry_is_compressed_and_reads_back(backend: &Backend) {
     let records = backend.open().workspaces;
-    let settings = Settings { description: Some("long ".repeat(800)), ..full_workspace(1).settings };
-    let value = Workspace { settings, ..full_workspace(1) };
-    let first = change(1, ChangeKind::Created, value.clone());
+    let first = change(1, ChangeKind::Created, long_workspace());
     let first = landed(records.try_append(&workspace_id(1), None, &first).await);
     let stored = backend.raw.get(&key_of(&backend.raw, 1).await).await;
     assert!(stored.len() < 2000, "{} bytes", stored.len());

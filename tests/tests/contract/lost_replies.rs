@@ -1,117 +1,16 @@
-//! A store that does what it was asked and then says that it failed, or does nothing and says so.
+//! Replies that get lost, and replies that never come.
 
-use std::fmt;
-use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::stream::BoxStream;
-use object_store::path::Path;
-use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-};
-use opentaco_object_store::Store;
 use opentaco_ports::driven::StoreError;
 use opentaco_ports::driven::blobs::{BlobKind, PutError};
 use opentaco_ports::driven::records::{Appended, ChangeKind};
 use opentaco_ports::driven::tokens::TokenMade;
 
-use crate::backend::{Backend, Raw, Server};
+use crate::backend::Backend;
+use crate::flaky::{ALWAYS, flaky};
 use crate::records::created;
 use crate::values::{blob_key, body, change, full_workspace, state, token, whole, workspace_id};
-
-/// For ever, as far as a test is concerned.
-const ALWAYS: u32 = u32::MAX / 2;
-
-/// How many of the next calls fail, and how.
-#[derive(Clone, Debug, Default)]
-struct Faults {
-    /// Writes that land and are then answered by an error.
-    lost: Arc<AtomicU32>,
-    /// Writes that never land.
-    failed: Arc<AtomicU32>,
-    /// Reads that fail.
-    unread: Arc<AtomicU32>,
-}
-
-impl Faults {
-    fn next(counter: &AtomicU32) -> bool {
-        counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
-    }
-}
-
-#[derive(Debug)]
-struct Flaky {
-    inner: Arc<dyn ObjectStore>,
-    faults: Faults,
-}
-
-impl fmt::Display for Flaky {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Flaky")
-    }
-}
-
-fn fault(what: &str) -> Error {
-    Error::Generic { store: "flaky", source: what.to_owned().into() }
-}
-
-#[async_trait]
-impl ObjectStore for Flaky {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
-        if Faults::next(&self.faults.failed) {
-            return Err(fault("nothing was written"));
-        }
-        let done = self.inner.put_opts(location, payload, opts).await;
-        if Faults::next(&self.faults.lost) { Err(fault("the reply was lost")) } else { done }
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        opts: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(location, opts).await
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        if Faults::next(&self.faults.unread) {
-            return Err(fault("a read failed"));
-        }
-        self.inner.get_opts(location, options).await
-    }
-
-    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.inner.get_ranges(location, ranges).await
-    }
-
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
-}
-
-/// A server whose store fails as told.
-fn flaky(backend: &Backend) -> (Server, Faults) {
-    let faults = Faults::default();
-    let Raw(inner) = backend.raw.clone();
-    let store = Store::over(Arc::new(Flaky { inner, faults: faults.clone() }));
-    (Server::over(store, &backend.clock), faults)
-}
 
 pub async fn an_append_whose_reply_was_lost_is_ours(backend: &Backend) {
     let (server, faults) = flaky(backend);

@@ -17,6 +17,8 @@ mod catalog;
 mod damage;
 mod disk;
 mod entries;
+mod flaky;
+mod late_replies;
 mod lost_replies;
 mod records;
 mod tokens;
@@ -64,6 +66,7 @@ promises! {
     }
     entries {
         an_unreadable_entry_is_corrupt_and_names_its_key,
+        no_flipped_bit_makes_a_reader_panic,
         an_entry_under_a_foreign_number_is_corrupt,
         an_entry_that_does_not_continue_the_chain_is_corrupt,
         fields_of_a_newer_server_survive_an_append,
@@ -90,6 +93,7 @@ promises! {
         a_flipped_bit_never_passes_both_the_reader_and_the_digest,
         a_blob_with_an_unknown_header_is_corrupt,
         trailing_bytes_never_pass_both_the_reader_and_the_digest,
+        damage_is_told_before_the_last_byte,
         unreadable_outputs_are_an_error,
     }
     catalog {
@@ -115,6 +119,11 @@ promises! {
         remembering_a_version_twice_is_fine,
         two_servers_share_one_history,
         an_absent_version_is_none,
+    }
+    late_replies {
+        a_read_that_a_revocation_overtook_is_not_remembered,
+        an_answer_is_as_old_as_its_question,
+        the_newest_of_many_entries_is_found_in_few_reads,
     }
     lost_replies {
         an_append_whose_reply_was_lost_is_ours,

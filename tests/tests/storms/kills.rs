@@ -12,6 +12,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use reqwest::StatusCode;
 use tokio::sync::mpsc;
 
+use crate::damage::blob;
 use crate::history::{Acknowledged, Target, Told, audit, write};
 use crate::{asked, start, token, workspace};
 
@@ -175,12 +176,6 @@ async fn a_planted_loss_is_found() {
     assert!(fails(others).await, "other bytes than were acknowledged");
     let lost = Acknowledged { id: kept[1].id.replace("0000000002", "0000000009"), ..kept[1].clone() };
     assert!(fails(vec![lost]).await, "a version that is not in the history");
-    let folder = server.data_dir().join("workspaces").join(&target.id[3..]).join("blobs");
-    let blob = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let is_second = |path: &std::path::PathBuf| {
-        let name = path.file_name().unwrap().to_string_lossy();
-        name.starts_with(&kept[1].id) && name.ends_with(".state")
-    };
-    std::fs::remove_file(blob.into_iter().find(is_second).unwrap()).unwrap();
+    std::fs::remove_file(blob(&server, &target, &kept[1].id)).unwrap();
     assert!(fails(kept).await, "bytes that are gone");
 }

@@ -12,6 +12,7 @@
 )]
 
 mod appliers;
+mod damage;
 mod history;
 mod kills;
 mod lockers;
