@@ -55,9 +55,12 @@ pub struct LockRequest {
 }
 
 impl LockRequest {
-    /// A wish with a fresh id and a reason for people.
+    /// A wish with a fresh id and a reason for people. What would move another person's cursor, or turn their text
+    /// around, becomes a space.
     pub fn new(id: LockId, reason: &str) -> Self {
-        Self { id, reason: reason.chars().take(MAX_REASON).collect() }
+        let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let plain = |c: char| if c.is_control() || turns(c) { ' ' } else { c };
+        Self { id, reason: reason.chars().take(MAX_REASON).map(plain).collect() }
     }
 }
 

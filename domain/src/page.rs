@@ -59,7 +59,7 @@ impl<T> Page<T> {
 
     /// The page after this one, unless this is the last or beyond.
     pub fn next(&self) -> Option<usize> {
-        (self.request.number < self.pages()).then_some(self.request.number + 1)
+        (self.request.number < self.pages()).then(|| self.request.number + 1)
     }
 
     /// The same page of other items.
@@ -92,8 +92,10 @@ mod tests {
         #[test]
         fn no_page_number_overflows(number: Option<usize>, size: Option<usize>) {
             let request = PageRequest::new(number, size);
-            let page = Page { items: Vec::<u8>::new(), request, total: usize::MAX };
-            let _ = (request.skip(), page.pages(), page.previous(), page.next());
+            for (request, total) in [(request, usize::MAX), (request, 0), (PageRequest::new(Some(usize::MAX), size), 3)] {
+                let page = Page { items: Vec::<u8>::new(), request, total };
+                let _ = (request.skip(), page.pages(), page.previous(), page.next());
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use kit::{ACTORS, actor, grant, lineage, md5, measured, random, workspace, works
 use opentaco_domain::commit::{CommitError, Proposal, TICKET_LIFE, Ticket};
 use opentaco_domain::id::{AttemptId, LockId, StateVersionId};
 use opentaco_domain::lock::{LockError, LockRequest};
-use opentaco_domain::state::{Measured, Sha256};
+use opentaco_domain::state::Sha256;
 use opentaco_domain::time::Timestamp;
 use opentaco_domain::workspace::{Deletion, Outcome, SettingsChange, Workspace, WorkspaceError};
 use proptest::prelude::*;

@@ -43,10 +43,22 @@ pub struct NewWorkspace {
 pub struct WorkspaceQuery {
     /// Those of this organization.
     pub organization: OrganizationName,
+    /// Those whose name contains this.
+    pub name: Option<String>,
     /// Those that have every one of these tag keys.
     pub tags: Vec<String>,
+    /// Those that have every one of these tags with just this value.
+    pub tagged: Vec<(String, String)>,
     /// Which page.
     pub page: PageRequest,
+}
+
+impl WorkspaceQuery {
+    fn wants(&self, hint: &Hint) -> bool {
+        self.name.as_ref().is_none_or(|part| hint.name.as_str().contains(part))
+            && self.tags.iter().all(|tag| hint.tags.has_key(tag))
+            && self.tagged.iter().all(|(key, value)| hint.tags.has(key, value))
+    }
 }
 
 /// Use cases of workspaces.
@@ -185,7 +197,7 @@ impl Workspaces {
     /// [`Failure::Store`].
     pub async fn list(&self, actor: &Actor, query: &WorkspaceQuery) -> Result<Page<Workspace>, Failure> {
         let mut hints = self.driven.catalog.hints(&query.organization).await?;
-        hints.retain(|hint| query.tags.iter().all(|tag| hint.tags.has_key(tag)));
+        hints.retain(|hint| query.wants(hint));
         hints.sort_by(|a, b| a.name.cmp(&b.name).then(a.workspace.cmp(&b.workspace)));
         let total = hints.len();
         let on_page = hints.into_iter().skip(query.page.skip()).take(query.page.size());

@@ -29,6 +29,17 @@ impl Query {
         items.map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
     }
 
+    /// The tags of `filter[tagged][n][key]` and `filter[tagged][n][value]` that have a value, in no order; one without a
+    /// value is only a key, which `search[tags]` has too.
+    pub(super) fn tagged(&self) -> Vec<(String, String)> {
+        let keys = self.0.iter().filter_map(|(name, key)| Some((name.strip_suffix("[key]")?, key)));
+        let keys = keys.filter(|(filter, _)| filter.starts_with("filter[tagged]["));
+        let pairs = keys.filter_map(|(filter, key)| {
+            Some((key.clone(), self.get(&format!("{filter}[value]"))?.to_owned()))
+        });
+        pairs.collect()
+    }
+
     /// The page that is asked for, if any is.
     pub(super) fn page(&self) -> Option<PageRequest> {
         let number = |name| self.get(name).and_then(|text| text.parse().ok());
@@ -53,6 +64,14 @@ mod tests {
             query("search%5Btags%5D=app%2Cnet&TagBindings=%7B+app+web%7D&TagBindings=x&page%5Bnumber%5D=2");
         assert_eq!(query.list("search[tags]"), ["app", "net"]);
         assert_eq!(query.page(), Some(PageRequest::new(Some(2), None)));
+    }
+
+    #[test]
+    fn tags_with_values_are_paired_by_their_number() {
+        let query = query(
+            "filter[tagged][1][value]=b&filter[tagged][0][key]=x&filter[tagged][0][value]=a&filter[tagged][1][key]=y&filter[tagged][2][key]=z",
+        );
+        assert_eq!(query.tagged(), [("x".to_owned(), "a".to_owned()), ("y".to_owned(), "b".to_owned())]);
     }
 
     #[test]

@@ -55,12 +55,16 @@ impl Call<Which> {
     }
 }
 
-/// A page of workspaces; `search[tags]` are keys that all must be there.
+/// A page of workspaces: `search[name]` is part of the name, `search[tags]` are keys that all must be there, and
+/// `filter[tagged]` are keys with their values.
 pub(crate) async fn list(call: Call<OrganizationName>) -> Answer {
     let asked = Query::of(&call.request);
     let query = WorkspaceQuery {
         organization: call.at,
+        // Names are stored with `/` where this door writes `~`.
+        name: asked.get("search[name]").map(|part| part.replace('~', "/")),
         tags: asked.list("search[tags]"),
+        tagged: asked.tagged(),
         page: asked.page().unwrap_or_default(),
     };
     let page = call.doors.workspaces.list(&call.actor, &query).await?;
