@@ -32,6 +32,10 @@ use crate::tls::CertificateFiles;
 use crate::{logging, tls};
 
 const TFRC: &str = "opentaco.tfrc";
+/// More open files than this are of no use here.
+const MOST_FILES: u64 = 65_536;
+/// Open files that connections leave to storage and certificates.
+const RESERVED_FILES: u64 = 128;
 
 /// Starts the server, and returns once it has drained after SIGTERM or SIGINT.
 ///
@@ -39,15 +43,16 @@ const TFRC: &str = "opentaco.tfrc";
 /// When it cannot start (the port is in use, the data dir, a key, a certificate or the storage cannot be used), or when
 /// its storage failed while writing.
 pub fn start(settings: Settings) -> anyhow::Result<ExitCode> {
-    logging::start(&settings.log_level, settings.log_format)?;
+    let _last_lines = logging::start(&settings.log_level, settings.log_format)?;
+    let files = raise_file_limit();
     // Libraries that are not told which provider to use take this one. An error means that it is set already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads")?;
-    runtime.block_on(run(settings))?;
+    runtime.block_on(run(settings, files))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run(settings: Settings) -> anyhow::Result<()> {
+async fn run(settings: Settings, files: u64) -> anyhow::Result<()> {
     // Before anything that takes time, so that an early signal drains, too.
     let stop = stop_signal()?;
     // Before anything is written, so that a second server on the port leaves no trace.
@@ -100,7 +105,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     tracing::warn!("access control is off: every authenticated user may do everything");
 
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    let parts = Serve { listeners, tls, drain_timeout: settings.drain_timeout, workers };
+    let max_connections = usize::try_from(files.saturating_sub(RESERVED_FILES)).unwrap_or(usize::MAX).max(16);
+    let parts = Serve { listeners, tls, drain_timeout: settings.drain_timeout, workers, max_connections };
     let watched = tokio::spawn(readiness.keep());
     let until = async {
         tokio::select! {
@@ -168,10 +174,23 @@ struct StandardOutput;
 
 impl Terminal for StandardOutput {
     fn show_login_code(&self, code: &str) {
-        let mut out = io::stdout();
-        // A closed standard output is no reason not to serve.
-        let _ = writeln!(out, "\nlogin code: {code}").and_then(|()| out.flush());
+        let line = format!("\nlogin code: {code}\n");
+        // A standard output that is closed or that nobody reads is no reason not to serve.
+        std::thread::spawn(move || {
+            let mut out = io::stdout();
+            let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+        });
     }
+}
+
+/// Lets this process open as many files as the system lets it, and says how many.
+fn raise_file_limit() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(MOST_FILES).min(MOST_FILES);
+    let current = limit.current.unwrap_or(most);
+    let raised = Rlimit { current: Some(most.max(current)), maximum: limit.maximum };
+    if setrlimit(Resource::Nofile, raised).is_ok() { most.max(current) } else { current }
 }
 
 /// Who makes what must always exist.

@@ -212,12 +212,23 @@ fn make_private(path: &Path) -> io::Result<bool> {
             }
             #[cfg(unix)]
             if about.permissions().mode() & 0o777 != 0o700 {
+                must_be_ours(path)?;
                 fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
             }
             Ok(false)
         }
         Err(error) => Err(error),
     }
+}
+
+/// A folder that others use is not closed to them: it is empty, or was made by this program.
+#[cfg(unix)]
+fn must_be_ours(path: &Path) -> io::Result<()> {
+    let is_empty = fs::read_dir(path)?.next().is_none();
+    if is_empty || path.join("format").try_exists()? || path.join(LOCK).try_exists()? {
+        return Ok(());
+    }
+    Err(io::Error::other("it holds other things and others can enter it; choose an empty or a new folder"))
 }
 
 /// A new name survives a power cut once its directory is synced.

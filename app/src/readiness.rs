@@ -8,6 +8,8 @@ use opentaco_object_store::{ProbeError, Probed, Store, probe};
 use opentaco_ports::driven::{Clock, Entropy};
 
 const BETWEEN_PROBES: Duration = Duration::from_mins(1);
+/// An answer this old says nothing: the probe after it hangs.
+const STALE: Duration = Duration::from_mins(3);
 
 /// The last probe's answer, and what it takes to probe again.
 #[derive(Clone)]
@@ -15,7 +17,14 @@ pub struct Readiness {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    last: Arc<Mutex<Result<(), String>>>,
+    last: Arc<Mutex<Answer>>,
+}
+
+/// A verdict, and when it was given on the clock that never goes back.
+#[derive(Clone)]
+struct Answer {
+    verdict: Result<(), String>,
+    at: Duration,
 }
 
 impl Readiness {
@@ -29,18 +38,22 @@ impl Readiness {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, ProbeError> {
         let first = probe(&store, &*clock, &*entropy).await?;
-        let last = Arc::new(Mutex::new(judge(&Ok(first))));
+        let last = Arc::new(Mutex::new(Answer { verdict: judge(&Ok(first)), at: clock.mono() }));
         Ok(Self { store, clock, entropy, last })
     }
 
     /// Answers from the last probe, without waiting.
     pub fn answer(&self) -> Ready {
-        let (last, store) = (self.last.clone(), self.store.clone());
+        let (last, store, clock) = (self.last.clone(), self.store.clone(), self.clock.clone());
         Arc::new(move || {
             if store.has_failed() {
                 return Err("storage failed while writing; this server stops".to_owned());
             }
-            last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+            let last = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if clock.mono().saturating_sub(last.at) > STALE {
+                return Err("storage has not answered for minutes".to_owned());
+            }
+            last.verdict
         })
     }
 
@@ -49,7 +62,8 @@ impl Readiness {
         loop {
             self.clock.sleep(BETWEEN_PROBES).await;
             let probed = judge(&probe(&self.store, &*self.clock, &*self.entropy).await);
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = probed;
+            let answer = Answer { verdict: probed, at: self.clock.mono() };
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = answer;
         }
     }
 }

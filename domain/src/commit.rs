@@ -10,7 +10,7 @@ use crate::lock::Lock;
 use crate::rbac::{Grant, Manage, Write};
 use crate::state::{Lineage, Md5, Measured, StateVersion};
 use crate::time::Timestamp;
-use crate::workspace::{Outcome, Workspace};
+use crate::workspace::{Outcome, Workspace, is_terraform_version};
 
 /// How long an upload ticket lives.
 pub const TICKET_LIFE: Duration = Duration::from_hours(1);
@@ -157,6 +157,10 @@ impl Workspace {
     ) -> Result<Ticket, CommitError> {
         self.must_live(grant).map_err(|_| CommitError::Deleted)?;
         let lock = self.lock_of(grant.actor())?;
+        // Not even force: nothing could follow it, and clients could not read it.
+        if proposal.serial > MAX_SERIAL {
+            return Err(CommitError::SerialTooLarge(proposal.serial));
+        }
         let forced = self.may_force(grant, force);
         let repeated = self.current.as_ref().filter(|current| {
             current.serial == proposal.serial
@@ -253,7 +257,7 @@ impl Workspace {
             attempt,
             outputs: document.outputs.len() as u64,
             resources: if document.encrypted { None } else { document.resources },
-            terraform_version: document.terraform_version.clone(),
+            terraform_version: document.terraform_version.clone().filter(|v| is_terraform_version(v)),
             encrypted: document.encrypted,
             created_at: now,
             created_by: grant.actor().subject.clone(),
@@ -276,9 +280,6 @@ impl Workspace {
 
     /// The serial rises and the lineage stays.
     fn judge(&self, serial: u64, lineage: Option<&Lineage>) -> Result<(), CommitError> {
-        if serial > MAX_SERIAL {
-            return Err(CommitError::SerialTooLarge(serial));
-        }
         let Some(current) = &self.current else { return Ok(()) };
         if let (Some(given), Some(kept)) = (lineage, &current.lineage)
             && given != kept

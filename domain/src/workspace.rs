@@ -68,6 +68,11 @@ pub enum BadSettings {
     Description,
 }
 
+/// Whether a text may be kept as a Terraform version: 1 to 100 printable ASCII characters.
+pub(crate) fn is_terraform_version(text: &str) -> bool {
+    (1..=100).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b))
+}
+
 /// A change of settings: what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SettingsChange {
@@ -81,9 +86,7 @@ impl SettingsChange {
     /// # Errors
     /// [`BadSettings`] for the first value outside the rule.
     pub fn new(terraform_version: Option<String>, description: Option<String>) -> Result<Self, BadSettings> {
-        let version_ok =
-            |v: &String| (1..=100).contains(&v.len()) && v.bytes().all(|b| (b' '..=b'~').contains(&b));
-        if !terraform_version.as_ref().is_none_or(version_ok) {
+        if terraform_version.as_ref().is_some_and(|version| !is_terraform_version(version)) {
             return Err(BadSettings::TerraformVersion);
         }
         if description.as_ref().is_some_and(|d| d.len() > 4096) {

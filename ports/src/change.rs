@@ -107,6 +107,10 @@ pub async fn change<T: Record, O, E>(
                 Appended::Unknown(StoreError::TooNew(format)) => {
                     return Err(ChangeError::Store(StoreError::TooNew(format)));
                 }
+                // What stands at that number, or would stand there, cannot be read: it is not this change.
+                Appended::Unknown(StoreError::Corrupt(key)) => {
+                    return Err(ChangeError::Store(StoreError::Corrupt(key)));
+                }
                 Appended::Unknown(StoreError::Fatal) => return Err(ChangeError::OutcomeUnknown),
                 Appended::Unknown(_) if around.clock.mono() >= deadline => {
                     return Err(ChangeError::OutcomeUnknown);

@@ -1,5 +1,7 @@
 //! What the server is called from outside, and which names it answers to.
 
+use std::net::Ipv4Addr;
+
 /// Addresses that clients use for this server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addresses {
@@ -47,8 +49,10 @@ impl Addresses {
     }
 
     fn is_ours(&self, scheme: &str, authority: Authority<'_>) -> bool {
-        let loopback =
-            ["localhost", "127.0.0.1", "[::1]"].iter().any(|name| authority.host.eq_ignore_ascii_case(name));
+        // A literal address is no name that somebody else could point here.
+        let literal = |host: &str| host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+        let named = ["localhost", "[::1]"].iter().any(|name| authority.host.eq_ignore_ascii_case(name));
+        let loopback = named || literal(authority.host);
         loopback && authority.port_or_default(scheme) == self.port
     }
 
@@ -91,7 +95,7 @@ mod tests {
     #[test]
     fn on_loopback_only_loopback_names_with_our_port_are_admitted() {
         let addresses = Addresses::new(None, true, 8080);
-        for good in ["localhost:8080", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:8080"] {
+        for good in ["localhost:8080", "LOCALHOST:8080", "127.0.0.1:8080", "127.0.0.2:8080", "[::1]:8080"] {
             assert!(addresses.admits("http", Some(good)), "{good}");
         }
         for bad in [
@@ -106,7 +110,7 @@ mod tests {
             "[::1",
             "[::1]8080",
             "user@localhost:8080",
-            "127.0.0.2:8080",
+            "128.0.0.1:8080",
             "localhost.:8080",
         ] {
             assert!(!addresses.admits("http", Some(bad)), "{bad}");

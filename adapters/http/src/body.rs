@@ -75,7 +75,6 @@ pub(crate) async fn read(
         return Err(BodyRefused::TooLarge(limit));
     }
     let mut body = Body { bytes: Vec::new(), permit: None };
-    body.make_room(announced).await?;
     while let Some(chunk) = next_chunk(&mut payload).await? {
         let length = body.bytes.len() + chunk.len();
         if length > limit {

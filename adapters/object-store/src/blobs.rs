@@ -1,10 +1,13 @@
 //! Blobs in an object store: written once, under keys that belong to one attempt.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use futures_util::future::{Either, select};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
@@ -15,7 +18,7 @@ use opentaco_ports::driven::{BodyError, ByteStream, Clock, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
 use crate::layout;
@@ -24,6 +27,12 @@ use crate::store::{Settled, Store, unavailable};
 
 /// Bodies up to this long are handled at once; longer ones stream through a thread of their own.
 const SMALL: usize = 64 * 1024;
+/// How many long bodies stream in at once; others wait their turn.
+const STREAMS: usize = 64;
+/// How long they wait.
+const TURN: Duration = Duration::from_mins(1);
+/// How many parts of one blob wait for the store.
+const PARTS_UNDER_WAY: usize = 2;
 /// How much is gathered before a part of a large blob is sent.
 const PART: usize = 8 * 1024 * 1024;
 const CHUNKS_UNDER_WAY: usize = 4;
@@ -33,6 +42,7 @@ const DECODED_CHUNK: usize = 128 * 1024;
 pub struct ObjectBlobs {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
+    streams: Semaphore,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -47,7 +57,14 @@ struct OutputDisk {
 impl ObjectBlobs {
     /// Blobs in that store.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+        Self { store, clock, streams: Semaphore::new(STREAMS) }
+    }
+
+    async fn permit(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        match select(pin!(self.streams.acquire()), self.clock.sleep(TURN)).await {
+            Either::Left((Ok(permit), _)) => Ok(permit),
+            _ => Err(StoreError::Unavailable),
+        }
     }
 
     async fn put(
@@ -96,13 +113,21 @@ impl ObjectBlobs {
         look: Look,
         limit: u64,
     ) -> Result<Measured, PutError> {
+        let _permit = self.permit().await?;
         self.store.prepare(at).await?;
         let (raw_in, mut raw_out) = mpsc::channel::<Result<Bytes, BodyError>>(CHUNKS_UNDER_WAY);
         let (blob_in, mut blob_out) = mpsc::channel::<Bytes>(CHUNKS_UNDER_WAY);
-        let work = tokio::task::spawn_blocking(move || {
+        let (measured_in, measured) = oneshot::channel();
+        // A thread of its own: a client that is slow would hold one that all storage needs.
+        let work = std::thread::Builder::new().name("upload".to_owned()).spawn(move || {
             let sink = |bytes| blob_in.blocking_send(bytes).map_err(|_| io::ErrorKind::BrokenPipe.into());
-            run(&mut || raw_out.blocking_recv(), &mut { sink }, look, limit)
+            let outcome = run(&mut || raw_out.blocking_recv(), &mut { sink }, look, limit);
+            let _nobody_waits_any_more = measured_in.send(outcome);
         });
+        work.map_err(|error| {
+            tracing::error!(%error, "cannot start a thread for an upload");
+            StoreError::Unavailable
+        })?;
         let feed = async move {
             while let Some(chunk) = body.next().await {
                 if raw_in.send(chunk).await.is_err() {
@@ -110,7 +135,8 @@ impl ObjectBlobs {
                 }
             }
         };
-        let mut writer = BufWriter::with_capacity(self.store.objects().clone(), at.clone(), PART);
+        let mut writer = BufWriter::with_capacity(self.store.objects().clone(), at.clone(), PART)
+            .with_max_concurrency(PARTS_UNDER_WAY);
         let target = &mut writer;
         // When this ends, also by an error, its channel closes and the worker ends too.
         let write = async move {
@@ -120,7 +146,7 @@ impl ObjectBlobs {
             Ok::<_, Error>(())
         };
         let ((), written) = futures_util::future::join(feed, write).await;
-        let measured = work.await.map_err(|_| StoreError::Unavailable)?;
+        let measured = measured.await.map_err(|_| StoreError::Unavailable)?;
         let failure = match (&measured, written) {
             (_, Err(error)) => PutError::Store(unavailable("write", at, &error)),
             (Err(failure), Ok(())) => failure.clone(),

@@ -65,7 +65,7 @@ impl Folders {
     ///
     /// The store beneath fsyncs what it makes, but a second writer that finds a folder just made by a first one would
     /// not wait for it; so both come through here.
-    pub(crate) async fn prepare(&self, key: &Path) -> io::Result<()> {
+    pub(crate) async fn prepare(&self, key: &Path) -> Result<(), NotPrepared> {
         let mut folder = (*self.root).clone();
         let parts: Vec<_> = key.parts().collect();
         for part in parts.iter().take(parts.len().saturating_sub(1)) {
@@ -76,16 +76,25 @@ impl Folders {
         }
         let (root, made) = (self.root.clone(), folder.clone());
         let done = tokio::task::spawn_blocking(move || make(&root, &made)).await;
-        done.map_err(io::Error::other)??;
+        done.map_err(|error| NotPrepared::Early(io::Error::other(error)))??;
         self.known.lock().unwrap_or_else(PoisonError::into_inner).put(folder, ());
         Ok(())
     }
 }
 
-fn make(root: &FilePath, folder: &FilePath) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
+/// Why a folder was not made.
+#[derive(Debug)]
+pub(crate) enum NotPrepared {
+    /// Before anything was asked of the disk; trying again is honest.
+    Early(io::Error),
+    /// The disk did not take it. The system tells this once: a second try would seem to succeed.
+    Sync(io::Error),
+}
+
+fn make(root: &FilePath, folder: &FilePath) -> Result<(), NotPrepared> {
+    std::fs::create_dir_all(folder).map_err(NotPrepared::Early)?;
     for level in folder.ancestors() {
-        File::open(level)?.sync_all()?;
+        File::open(level).map_err(NotPrepared::Early)?.sync_all().map_err(NotPrepared::Sync)?;
         if level == root {
             break;
         }

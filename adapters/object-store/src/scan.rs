@@ -13,6 +13,8 @@ use serde_json::value::RawValue;
 
 /// The most bytes that outputs and header fields may have together, since they are held in memory.
 pub(crate) const MAX_KEPT: u64 = 16 * 1024 * 1024;
+/// The most outputs: each is shown by its id wherever its version is.
+const MAX_OUTPUTS: usize = 10_000;
 /// The most bytes of a name that is looked at while resources stream by.
 const MAX_NAME: u64 = 64 * 1024;
 
@@ -74,6 +76,7 @@ pub(crate) fn scan(body: impl Read) -> Result<Document, ScanError> {
         json.end().map(|()| document)
     });
     match read {
+        Ok(Some(document)) if document.outputs.len() > MAX_OUTPUTS => Err(ScanError::TooMuchKept),
         Ok(document) => document.ok_or_else(|| {
             ScanError::NotAState("it has neither a `version` nor `encrypted_data`".to_owned())
         }),

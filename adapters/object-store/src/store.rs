@@ -13,7 +13,7 @@ use opentaco_ports::driven::{Clock, StoreError};
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::local::{Folders, NotLocalDisk};
+use crate::local::{Folders, NotLocalDisk, NotPrepared};
 
 /// What became of one try to create a key.
 #[derive(Debug)]
@@ -122,10 +122,14 @@ impl Store {
         }
         match &self.folders {
             None => Ok(()),
-            Some(folders) => folders.prepare(key).await.map_err(|error| {
-                tracing::error!(%error, "cannot make a folder in the data dir");
-                StoreError::Unavailable
-            }),
+            Some(folders) => match folders.prepare(key).await {
+                Ok(()) => Ok(()),
+                Err(NotPrepared::Early(error)) => {
+                    tracing::error!(%error, "cannot make a folder in the data dir");
+                    Err(StoreError::Unavailable)
+                }
+                Err(NotPrepared::Sync(error)) => Err(self.fail(key, &error)),
+            },
         }
     }
 
@@ -138,14 +142,19 @@ impl Store {
         match self.objects.put_opts(key, bytes.into(), options).await {
             Ok(_) => Created::Yes,
             Err(Error::AlreadyExists { .. }) => Created::Taken,
-            Err(error) if self.folders.is_some() => {
-                // The link may be there without being durable: looking would lie. Nobody may build on it.
-                tracing::error!(%error, %key, "the disk failed during a write; this server stops");
-                self.failed.send_replace(true);
-                Created::Unknown(StoreError::Fatal)
+            // The link may be there without being durable: looking would lie. Nobody may build on it.
+            Err(error) if self.folders.is_some() && !is_before_the_link(&error) => {
+                Created::Unknown(self.fail(key, &error))
             }
             Err(error) => Created::Unknown(unavailable("create", key, &error)),
         }
+    }
+
+    /// Takes no more writes.
+    fn fail(&self, key: &Path, error: &dyn std::error::Error) -> StoreError {
+        tracing::error!(%error, %key, "the disk failed during a write; this server stops");
+        self.failed.send_replace(true);
+        StoreError::Fatal
     }
 
     /// Creates a key, trying the same bytes until it is known who has it.
@@ -188,8 +197,36 @@ impl Store {
     }
 }
 
+/// Whether a create on a local disk failed before its link was made: too many open files, or a full disk. The store says
+/// so only in words; whatever it says otherwise counts as a failure of the disk.
+fn is_before_the_link(error: &Error) -> bool {
+    let text = error.to_string();
+    ["Unable to open file", "Unable to copy data to file", "Unable to create dir"]
+        .iter()
+        .any(|words| text.contains(words))
+}
+
 /// Logs the cause, once, and says what the core needs to know.
 pub(crate) fn unavailable(what: &str, key: &Path, error: &Error) -> StoreError {
     tracing::warn!(%error, "storage: cannot {what} {key}");
     StoreError::Unavailable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_create_that_fails_before_its_link_does_not_stop_the_server() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::local(home.path()).unwrap();
+        let key = Path::from("orgs/taken/by-a-file");
+        store.prepare(&key).await.unwrap();
+        // The staging file of this key cannot be opened any more: its folder is a file.
+        std::fs::remove_dir(home.path().join("orgs/taken")).unwrap();
+        std::fs::write(home.path().join("orgs/taken"), b"").unwrap();
+        let created = store.create(&key, Bytes::from_static(b"x")).await;
+        assert!(matches!(created, Created::Unknown(StoreError::Unavailable)), "{created:?}");
+        assert!(!store.has_failed());
+    }
 }

@@ -35,8 +35,10 @@ pub enum PutError {
     /// The body is longer than the limit, in bytes.
     #[error("the body is longer than {0} bytes")]
     TooLarge(u64),
-    /// The outputs are longer than the limit, in bytes.
-    #[error("the state's outputs and header fields are longer than {0} bytes")]
+    /// The outputs are longer than the limit, in bytes, or there are more than 10,000.
+    #[error(
+        "the state has more than 10000 outputs, or its outputs and header fields are longer than {0} bytes"
+    )]
     OutputsTooLarge(u64),
     /// The body ended early.
     #[error(transparent)]

@@ -18,7 +18,7 @@ use super::{Driven, Failure};
 use crate::driven::blobs::{BlobKey, BlobKind};
 use crate::driven::records::{ChangeKind, Versioned};
 use crate::driven::versions::Pending;
-use crate::driven::{ByteStream, random};
+use crate::driven::{ByteStream, StoreError, random};
 
 /// A state version as the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,7 +239,10 @@ impl StateVersions {
         let newest = workspace.current_id().map_or(0, |id| id.ordinal);
         let ordinals = (1..=newest).rev().skip(page.skip()).take(page.size());
         let versions = try_join_all(ordinals.map(|ordinal| self.committed(&workspace, ordinal))).await?;
-        Ok(Page { items: versions.into_iter().flatten().collect(), request: page, total: newest as usize })
+        // History has no gaps: a hole is damage, not the end.
+        let hole = || StoreError::Corrupt(format!("history of workspace {}", workspace.id));
+        let items = versions.into_iter().collect::<Option<Vec<_>>>().ok_or_else(hole)?;
+        Ok(Page { items, request: page, total: newest as usize })
     }
 
     /// The bytes of a committed version, as they came.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use opentaco_domain::actor::Actor;
 use opentaco_domain::id::{LockId, WorkspaceId};
 use opentaco_domain::lock::{LockError, LockRequest};
@@ -18,8 +18,8 @@ use super::organizations::Organizations;
 use super::{Driven, Failure};
 use crate::change::{Changed, Decision, change};
 use crate::driven::catalog::Hint;
-use crate::driven::random;
 use crate::driven::records::{ChangeKind, Versioned};
+use crate::driven::{StoreError, random};
 
 /// How long a half-made workspace is given before its creation is closed as abandoned.
 const CREATION_GRACE: Duration = Duration::from_secs(2);
@@ -202,7 +202,10 @@ impl Workspaces {
         let total = hints.len();
         let on_page = hints.into_iter().skip(query.page.skip()).take(query.page.size());
         let ids: Vec<WorkspaceId> = on_page.map(|hint| hint.workspace).collect();
-        let entries = try_join_all(ids.iter().map(|id| self.driven.workspaces.newest(id))).await?;
+        let entries = join_all(ids.iter().map(|id| self.driven.workspaces.newest(id))).await;
+        // One unreadable record is logged where it was read, and must not hide all the others.
+        let readable = entries.into_iter().filter(|entry| !matches!(entry, Err(StoreError::Corrupt(_))));
+        let entries = readable.collect::<Result<Vec<_>, _>>()?;
         let items = entries.into_iter().filter_map(|entry| visible(&self.driven, actor, entry)).collect();
         Ok(Page { items, request: query.page, total })
     }

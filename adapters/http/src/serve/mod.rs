@@ -43,6 +43,8 @@ const DISCONNECT: Duration = Duration::from_secs(3);
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// actix panics outside this range.
+/// Threads of each worker for what waits for a disk.
+const BLOCKING_THREADS: usize = 64;
 const WORKERS: std::ops::RangeInclusive<usize> = 1..=512;
 
 /// Which protocols the port speaks.
@@ -76,6 +78,8 @@ pub struct Serve {
     pub drain_timeout: Duration,
     /// Threads that answer; brought into 1 to 512.
     pub workers: usize,
+    /// How many connections may be open at once, over all workers; more wait in the backlog.
+    pub max_connections: usize,
 }
 
 /// Answers requests until `stop` resolves, then drains.
@@ -92,13 +96,17 @@ pub async fn serve<F>(serve: Serve, configure: F, stop: impl Future<Output = ()>
 where
     F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
-    let Serve { listeners, tls, drain_timeout, workers } = serve;
+    let Serve { listeners, tls, drain_timeout, workers, max_connections } = serve;
+    let workers = workers.clamp(*WORKERS.start(), *WORKERS.end());
     if listeners.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no socket to listen on"));
     }
 
     let mut builder = Server::build()
-        .workers(workers.clamp(*WORKERS.start(), *WORKERS.end()))
+        .workers(workers)
+        .max_concurrent_connections((max_connections / workers).max(1))
+        // By default each worker gets its share of 512, which is too few where there are many cores.
+        .worker_max_blocking_threads(BLOCKING_THREADS)
         .disable_signals()
         .shutdown_timeout(whole_seconds(drain_timeout));
     let drain = builder.graceful_shutdown_signal();

@@ -65,7 +65,7 @@ impl Running {
                 .route("/broken", web::get().to(broken));
         };
         let (stop, stopped) = oneshot::channel();
-        let parts = Serve { listeners, tls, drain_timeout, workers: 2 };
+        let parts = Serve { max_connections: 1000, listeners, tls, drain_timeout, workers: 2 };
         let ended = tokio::spawn(serve(parts, configure, async move {
             let _ = stopped.await;
         }));

@@ -116,6 +116,9 @@ impl Document {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self(Value::Null));
         }
+        if parts(bytes) > MAX_PARTS {
+            return Err(ApiError::Malformed(format!("the body has more than {MAX_PARTS} members and items")));
+        }
         match serde_json::from_slice(bytes) {
             Ok(document @ Value::Object(_)) => Ok(Self(document)),
             Ok(_) => Err(ApiError::Malformed("the body must be a JSON object".to_owned())),
@@ -152,6 +155,25 @@ impl Document {
             Some(_) => Err(ApiError::invalid("data must be a list")),
         }
     }
+}
+
+/// The most members and items of a document: each costs many times its text in memory.
+const MAX_PARTS: usize = 50_000;
+
+/// How many members and items a JSON text has at most: commas and brackets outside strings.
+fn parts(json: &[u8]) -> usize {
+    let (mut in_string, mut escaped) = (false, false);
+    let part = |byte: &&u8| {
+        match **byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            b',' | b'[' | b'{' => return !in_string,
+            _ => {}
+        }
+        false
+    };
+    json.iter().filter(part).count()
 }
 
 /// The attributes of a resource that a client sent; null counts as absent, what is unknown is ignored.

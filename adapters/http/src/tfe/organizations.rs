@@ -4,9 +4,9 @@ use crate::rfc3339::Rfc3339;
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::Payload;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use opentaco_domain::name::OrganizationName;
-use opentaco_domain::organization::Organization;
+use opentaco_domain::organization::{MAX_EMAIL, Organization};
 use opentaco_domain::page::Page;
 use opentaco_ports::driving::Failure;
 use serde_json::{Value, json};
@@ -30,8 +30,10 @@ pub(crate) async fn list(call: Call) -> Answer {
     let names = call.doors.organizations.list(&call.actor).await?;
     let request = Query::of(&call.request).page().unwrap_or_default();
     let on_page = names.iter().skip(request.skip()).take(request.size());
-    let items = try_join_all(on_page.map(|name| call.doors.organizations.read(&call.actor, name))).await?;
-    let items = items.iter().map(document).collect();
+    let found = join_all(on_page.map(|name| call.doors.organizations.read(&call.actor, name))).await;
+    // One that is just being made, or was never finished, is not there yet.
+    let there = found.into_iter().filter(|found| !matches!(found, Err(Failure::Missing { .. })));
+    let items = there.collect::<Result<Vec<_>, _>>()?.iter().map(document).collect();
     jsonapi::page(&Page { items, request, total: names.len() })
 }
 
@@ -41,6 +43,9 @@ pub(crate) async fn create(call: Call, payload: Payload) -> Answer {
     let name = jsonapi::required("name", attributes.text("name")?)?;
     let name: OrganizationName = name.parse().map_err(ApiError::invalid)?;
     let email = attributes.text("email")?;
+    if email.as_ref().is_some_and(|email| email.len() > MAX_EMAIL) {
+        return Err(ApiError::Invalid(format!("attribute email has at most {MAX_EMAIL} bytes")));
+    }
     let (organizations, actor) = (call.doors.organizations.clone(), call.actor);
     let made = task::run(async move { organizations.create(&actor, &name, email).await }).await??;
     jsonapi::single(StatusCode::CREATED, &document(&made))

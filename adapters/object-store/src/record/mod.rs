@@ -22,7 +22,7 @@ pub(crate) const FORMAT: u32 = 1;
 /// Entries longer than this are compressed.
 const COMPRESS_OVER: usize = 4096;
 /// The longest entry that is read, uncompressed.
-const MAX_ENTRY: usize = 16 * 1024 * 1024;
+const MAX_ENTRY: usize = 1024 * 1024;
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Fields that this server does not know, by name.
@@ -122,6 +122,10 @@ pub(crate) fn encode<T: Form>(
         rest: residue.entry,
     };
     let json = serde_json::to_vec(&envelope).map_err(|error| error.to_string())?;
+    // What could not be read back must never be written.
+    if json.len() > MAX_ENTRY {
+        return Err(format!("it would be longer than {MAX_ENTRY} bytes"));
+    }
     let bytes = if json.len() > COMPRESS_OVER {
         zstd::bulk::compress(&json, 3).map_err(|error| error.to_string())?
     } else {
@@ -175,7 +179,8 @@ pub(crate) fn digest(text: &str) -> Result<[u8; 32], String> {
 
 /// A moment as RFC 3339 with milliseconds.
 pub(crate) fn moment(at: Timestamp) -> String {
-    let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let end = if at.as_millis() < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(end);
     format!("{at:.3}")
 }
 
