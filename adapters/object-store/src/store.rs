@@ -214,6 +214,12 @@ pub(crate) fn unavailable(what: &str, key: &Path, error: &Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::stream::BoxStream;
+    use object_store::{
+        CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, PutMultipartOptions, PutPayload,
+        PutResult,
+    };
+
     use super::*;
 
     #[tokio::test]
@@ -228,5 +234,77 @@ mod tests {
         let created = store.create(&key, Bytes::from_static(b"x")).await;
         assert!(matches!(created, Created::Unknown(StoreError::Unavailable)), "{created:?}");
         assert!(!store.has_failed());
+    }
+
+    /// A disk that takes the link and then fails.
+    #[derive(Debug)]
+    struct Failing(InMemory);
+
+    impl std::fmt::Display for Failing {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Failing")
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl ObjectStore for Failing {
+        async fn put_opts(
+            &self,
+            at: &Path,
+            bytes: PutPayload,
+            options: PutOptions,
+        ) -> Result<PutResult, Error> {
+            self.0.put_opts(at, bytes, options).await?;
+            Err(Error::Generic {
+                store: "LocalFileSystem",
+                source: "Unable to rename file: I/O error".into(),
+            })
+        }
+
+        async fn put_multipart_opts(
+            &self,
+            at: &Path,
+            options: PutMultipartOptions,
+        ) -> Result<Box<dyn MultipartUpload>, Error> {
+            self.0.put_multipart_opts(at, options).await
+        }
+
+        async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult, Error> {
+            self.0.get_opts(at, options).await
+        }
+
+        fn delete_stream(
+            &self,
+            keys: BoxStream<'static, Result<Path, Error>>,
+        ) -> BoxStream<'static, Result<Path, Error>> {
+            self.0.delete_stream(keys)
+        }
+
+        fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta, Error>> {
+            self.0.list(prefix)
+        }
+
+        async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult, Error> {
+            self.0.list_with_delimiter(prefix).await
+        }
+
+        async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<(), Error> {
+            self.0.copy_opts(from, to, options).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_fails_after_the_link_ends_all_writing_but_not_reading() {
+        let home = tempfile::tempdir().unwrap();
+        let folders = Folders::open(home.path()).unwrap();
+        let store = Store { folders: Some(folders), ..Store::over(Arc::new(Failing(InMemory::new()))) };
+        let key = Path::from("orgs/a/1.json");
+        let created = store.create(&key, Bytes::from_static(b"x")).await;
+        assert!(matches!(created, Created::Unknown(StoreError::Fatal)), "{created:?}");
+        let other = store.create(&Path::from("orgs/b/1.json"), Bytes::from_static(b"x")).await;
+        assert!(matches!(other, Created::Unknown(StoreError::Fatal)), "{other:?}");
+        assert!(store.has_failed());
+        assert!(store.get(&key).await.unwrap().is_some(), "it reads");
+        store.failed().await;
     }
 }
