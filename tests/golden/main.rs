@@ -1,6 +1,6 @@
 //! Golden files: everything that lies on disk, as every later version must be able to read it.
 //!
-//! The files in `tests/golden` hold the bytes, `keys.json` the keys they lie under. `OPENTACO_BLESS=1` writes them
+//! The files in `tests/golden/files` hold the bytes, `keys.json` the keys they lie under. `OPENTACO_BLESS=1` writes them
 //! anew. A file that changes means that buckets written before are told apart from buckets written now: then keep the
 //! old file under another name and read both. A `.bin` file also changes with the version of zstd, which is harmless
 //! as long as the old one still loads.
@@ -33,7 +33,7 @@ use crate::gallery::{
 use crate::values::{AT, blob_key, full_workspace, state, token, version, whole, workspace, workspace_id};
 
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/files")
 }
 
 #[expect(
