@@ -1,10 +1,25 @@
 //! Organizations: what workspaces live in.
 
+use thiserror::Error;
+
 use crate::name::OrganizationName;
 use crate::time::Timestamp;
 
 /// The longest address an organization has, in bytes (RFC 5321).
 pub const MAX_EMAIL: usize = 254;
+
+/// An address outside the rule.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("attribute email has at most {MAX_EMAIL} bytes")]
+pub struct BadEmail;
+
+/// Takes an address as it is given.
+///
+/// # Errors
+/// [`BadEmail`] when it is longer than [`MAX_EMAIL`].
+pub fn email(text: String) -> Result<String, BadEmail> {
+    if text.len() <= MAX_EMAIL { Ok(text) } else { Err(BadEmail) }
+}
 
 /// An organization. It comes into being on first use by someone who may create it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::Payload;
 use futures_util::future::join_all;
 use opentaco_domain::name::OrganizationName;
-use opentaco_domain::organization::{MAX_EMAIL, Organization};
+use opentaco_domain::organization::{Organization, email};
 use opentaco_domain::page::Page;
 use opentaco_ports::driving::Failure;
 use serde_json::{Value, json};
@@ -42,10 +42,7 @@ pub(crate) async fn create(call: Call, payload: Payload) -> Answer {
     let mut attributes = Document::read(&call.request, payload).await?.attributes()?;
     let name = jsonapi::required("name", attributes.text("name")?)?;
     let name: OrganizationName = name.parse().map_err(ApiError::invalid)?;
-    let email = attributes.text("email")?;
-    if email.as_ref().is_some_and(|email| email.len() > MAX_EMAIL) {
-        return Err(ApiError::Invalid(format!("attribute email has at most {MAX_EMAIL} bytes")));
-    }
+    let email = attributes.text("email")?.map(email).transpose().map_err(ApiError::invalid)?;
     let (organizations, actor) = (call.doors.organizations.clone(), call.actor);
     let made = task::run(async move { organizations.create(&actor, &name, email).await }).await??;
     jsonapi::single(StatusCode::CREATED, &document(&made))
