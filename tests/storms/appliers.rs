@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use crate::history::{Acknowledged, Target, Told, audit, write};
 use crate::{start, token, workspace};
 
-const TRIES: usize = 150;
+const TRIES: usize = 75;
 
 /// Whether an applier goes on when it did not get the lock, as `-lock=false` does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,27 +23,31 @@ struct Applied {
     without_lock: usize,
 }
 
+/// Takes the lock. Who waits gets it in the end; who does not says whether it did.
+async fn lock(caller: &Caller, target: &Target, manners: Manners) -> bool {
+    loop {
+        let locked = caller.act(&target.id, "lock").await.expect("an answer");
+        assert!([StatusCode::OK, StatusCode::CONFLICT].contains(&locked), "{locked}");
+        if locked == StatusCode::OK || manners == Manners::GoesOn {
+            return locked == StatusCode::OK;
+        }
+    }
+}
+
 /// Locks, writes and unlocks, again and again.
 async fn apply(caller: Caller, target: Target, by: &'static str, manners: Manners) -> Applied {
     let mut applied = Applied::default();
     for n in 0..TRIES {
-        let locked = caller.act(&target.id, "lock").await.expect("an answer");
-        assert!([StatusCode::OK, StatusCode::CONFLICT].contains(&locked), "{by}: {locked}");
-        if locked == StatusCode::CONFLICT {
-            applied.without_lock += 1;
-            if manners == Manners::Waits {
-                continue;
-            }
-        }
+        let locked = lock(&caller, &target, manners).await;
+        applied.without_lock += usize::from(!locked);
         match write(&caller, &target, &format!("{by} {n}")).await {
             Told::Done(version) => applied.acknowledged.push(version),
             Told::Refused => applied.refused += 1,
             Told::Nothing => panic!("{by}: no answer"),
         }
-        if locked == StatusCode::OK {
-            // Another job with the same token may have unlocked already.
+        if locked {
             let unlocked = caller.act(&target.id, "unlock").await.expect("an answer");
-            assert!([StatusCode::OK, StatusCode::CONFLICT].contains(&unlocked), "{by}: {unlocked}");
+            assert_eq!(unlocked, StatusCode::OK, "{by}: who took the lock frees it");
         }
     }
     applied
@@ -68,9 +72,9 @@ async fn race(server: &Server, name: &str, tokens: [&str; 2], manners: Manners) 
         b.without_lock
     );
     assert_eq!(kept, all.len(), "{name}: what was refused is not there");
-    assert!(kept >= TRIES / 4, "{name}: somebody gets through");
-    if manners == Manners::Waits && tokens[0] != tokens[1] {
-        assert_eq!(a.refused + b.refused, 0, "{name}: who holds the lock is never overtaken");
+    match manners {
+        Manners::Waits => assert_eq!(kept, 2 * TRIES, "{name}: who holds the lock is never overtaken"),
+        Manners::GoesOn => assert!(kept > 0, "{name}: somebody gets through"),
     }
 }
 
