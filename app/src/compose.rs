@@ -18,6 +18,7 @@ use opentaco_ports::driving::Driven;
 use opentaco_ports::driving::access::Access;
 use opentaco_ports::driving::login::{Login, Method};
 use opentaco_ports::driving::organizations::Organizations;
+use opentaco_ports::driving::projects::Projects;
 use opentaco_ports::driving::state_versions::StateVersions;
 use opentaco_ports::driving::workspaces::Workspaces;
 use opentaco_system::{SystemClock, SystemEntropy};
@@ -153,6 +154,7 @@ fn doors(
         workspaces: Workspaces::new(driven.clone()),
         state_versions: StateVersions::new(driven.clone()),
         organizations: Organizations::new(driven.clone()),
+        projects: Projects::new(driven.clone()),
         login: Login::new(
             driven,
             Arc::new(keys.signer),

@@ -8,9 +8,10 @@ use crate::actor::{Actor, Subject};
 use crate::id::{AttemptId, LockId, StateVersionId, TokenId, WorkspaceId};
 use crate::lock::Lock;
 use crate::rbac::{Grant, Manage, Write};
+use crate::settings::is_terraform_version;
 use crate::state::{Lineage, Md5, Measured, StateVersion};
 use crate::time::Timestamp;
-use crate::workspace::{Outcome, Workspace, is_terraform_version};
+use crate::workspace::{Outcome, Workspace};
 
 /// How long an upload ticket lives.
 pub const TICKET_LIFE: Duration = Duration::from_hours(1);
@@ -61,6 +62,19 @@ pub struct Ticket {
     pub entry: u64,
     /// When the ticket dies.
     pub expires_at: Timestamp,
+}
+
+/// The right to make an old version's content the newest, as one decision gives it and one commit uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rollback {
+    /// The version to be.
+    pub version: StateVersionId,
+    /// The version whose content it will have.
+    pub to: StateVersionId,
+    /// The serial that replaces the one in the content.
+    pub serial: u64,
+    predecessor: StateVersionId,
+    lock: LockId,
 }
 
 /// Why a proposal or an upload was not accepted.
@@ -127,6 +141,12 @@ pub enum CommitError {
         /// What came.
         measured: Md5,
     },
+    /// The version to go back to cannot be given a new serial.
+    #[error(
+        "state version {0} cannot be rolled back to: its document has no serial of its own, because the client \
+         encrypted it; pull that version and push it with a higher serial"
+    )]
+    NoSerial(StateVersionId),
     /// The document says another serial or lineage than the proposal.
     #[error("the uploaded state has {what} {found}, but {announced} was announced; nothing was written")]
     DocumentMismatch {
@@ -261,6 +281,81 @@ impl Workspace {
             encrypted: document.encrypted,
             created_at: now,
             created_by: grant.actor().subject.clone(),
+            rolled_back_from: None,
+        };
+        Ok(Outcome::changed(Self { current: Some(version), updated_at: now, ..self.clone() }))
+    }
+
+    /// Decides on going back to a version: its content becomes a new version with the next serial. History is never
+    /// shortened, so a rollback is undone by another one.
+    ///
+    /// A lineage that was replaced by force comes back with its content.
+    ///
+    /// # Errors
+    /// [`CommitError`]: the lock is not the caller's; [`CommitError::NoSerial`] for a document that was encrypted by the
+    /// client; [`CommitError::SerialTooLarge`].
+    pub fn propose_rollback(
+        &self,
+        grant: &Grant<Write>,
+        to: &StateVersion,
+        random: [u8; 10],
+    ) -> Result<Rollback, CommitError> {
+        self.must_live(grant).map_err(|_| CommitError::Deleted)?;
+        let lock = self.lock_of(grant.actor())?;
+        let current = self.current.as_ref().filter(|_| to.id.workspace == self.id);
+        let current = current.ok_or(CommitError::Deleted)?;
+        if to.encrypted {
+            return Err(CommitError::NoSerial(to.id));
+        }
+        let serial = current.serial.saturating_add(1);
+        if serial > MAX_SERIAL {
+            return Err(CommitError::SerialTooLarge(serial));
+        }
+        let ordinal = current.id.ordinal.checked_add(1).ok_or(CommitError::Full)?;
+        let version = StateVersionId::new(self.id, ordinal, random);
+        Ok(Rollback { version, to: to.id, serial, predecessor: current.id, lock: lock.id })
+    }
+
+    /// Decides whether the rewritten content becomes the current version.
+    ///
+    /// # Errors
+    /// [`CommitError::Overtaken`]; [`CommitError::Fenced`] and the other errors of a lock that is not the caller's any more;
+    /// [`CommitError::NoSerial`] when the content did not take the new serial.
+    pub fn accept_rollback(
+        &self,
+        grant: &Grant<Write>,
+        rollback: &Rollback,
+        measured: &Measured,
+        attempt: AttemptId,
+        now: Timestamp,
+    ) -> Result<Outcome, CommitError> {
+        self.must_live(grant).map_err(|_| CommitError::Deleted)?;
+        if self.current_id() != Some(rollback.predecessor) {
+            return Err(CommitError::Overtaken);
+        }
+        if self.lock_of(grant.actor())?.id != rollback.lock {
+            return Err(CommitError::Fenced);
+        }
+        let document = &measured.document;
+        if document.serial != Some(rollback.serial) || document.encrypted {
+            return Err(CommitError::NoSerial(rollback.to));
+        }
+        let version = StateVersion {
+            id: rollback.version,
+            predecessor: Some(rollback.predecessor),
+            serial: rollback.serial,
+            lineage: document.lineage.as_deref().and_then(|lineage| lineage.parse().ok()),
+            md5: measured.md5,
+            sha256: measured.sha256,
+            size: measured.size,
+            attempt,
+            outputs: document.outputs.len() as u64,
+            resources: document.resources,
+            terraform_version: document.terraform_version.clone().filter(|v| is_terraform_version(v)),
+            encrypted: false,
+            created_at: now,
+            created_by: grant.actor().subject.clone(),
+            rolled_back_from: Some(rollback.to),
         };
         Ok(Outcome::changed(Self { current: Some(version), updated_at: now, ..self.clone() }))
     }

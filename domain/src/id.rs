@@ -6,6 +6,7 @@ use std::str::FromStr;
 use thiserror::Error;
 use ulid::Ulid;
 
+use crate::name::OrganizationName;
 use crate::time::Timestamp;
 
 /// A string that is not the identifier it should be.
@@ -107,6 +108,58 @@ impl WorkspaceId {
     pub fn from_wire(text: &str) -> Result<Self, BadId> {
         let ulid = text.strip_prefix("ws-").ok_or_else(|| BadId::new("workspace", text))?;
         ulid.parse().map_err(|_| BadId::new("workspace", text))
+    }
+}
+
+/// A project's identity: `prj-<organization>-<ulid>`. The organization is part of the id, so that a project is found
+/// without an index.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProjectId {
+    organization: OrganizationName,
+    ulid: Ulid,
+}
+
+impl ProjectId {
+    /// A fresh id: 48 bits of time, 80 bits of randomness.
+    pub fn new(organization: OrganizationName, at: Timestamp, random: [u8; 10]) -> Self {
+        Self { organization, ulid: ulid_at(at, random) }
+    }
+
+    /// The project that every organization has: its ULID is zero.
+    pub fn default_of(organization: &OrganizationName) -> Self {
+        Self { organization: organization.clone(), ulid: Ulid::nil() }
+    }
+
+    /// Whether it is the project that every organization has.
+    pub fn is_default(&self) -> bool {
+        self.ulid.is_nil()
+    }
+
+    /// The organization it belongs to.
+    pub fn organization(&self) -> &OrganizationName {
+        &self.organization
+    }
+}
+
+impl fmt::Display for ProjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "prj-{}-{}", self.organization, self.ulid)
+    }
+}
+
+impl FromStr for ProjectId {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let bad = || BadId::new("project", text);
+        let (organization, ulid) =
+            text.strip_prefix("prj-").and_then(|rest| rest.rsplit_once('-')).ok_or_else(bad)?;
+        let parsed: OrganizationName = organization.parse().map_err(|_| bad())?;
+        // Names are folded when they are read; an id has one spelling.
+        if parsed.as_str() != organization {
+            return Err(bad());
+        }
+        Ok(Self { organization: parsed, ulid: canonical_ulid("project", ulid)? })
     }
 }
 
@@ -258,6 +311,8 @@ mod tests {
             prop_assert_eq!(id.workspace, workspace);
             let output = OutputId { version: id, index: usize::from(nonce[0]) };
             prop_assert_eq!(output.to_string().parse::<OutputId>().unwrap(), output);
+            let project = ProjectId::new("my-org".parse().unwrap(), Timestamp::from_millis(millis), random);
+            prop_assert_eq!(project.to_string().parse::<ProjectId>().unwrap(), project);
         }
 
         #[test]
@@ -265,6 +320,7 @@ mod tests {
             let _ = text.parse::<StateVersionId>();
             let _ = text.parse::<OutputId>();
             let _ = text.parse::<TokenId>();
+            let _ = text.parse::<ProjectId>();
             let _ = WorkspaceId::from_wire(&text);
         }
     }

@@ -56,6 +56,31 @@ impl FromStr for WorkspaceName {
     }
 }
 
+/// A pattern of names in which only `*` is special: it stands for any text, also for none, and crosses `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamePattern(String);
+
+impl NamePattern {
+    /// The pattern that is written like this.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Whether a whole text is of the pattern.
+    pub fn matches(&self, text: &str) -> bool {
+        let Some((start, rest)) = self.0.split_once('*') else { return self.0 == text };
+        let Some(mut left) = text.strip_prefix(start) else { return false };
+        let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+        for part in middle.split('*') {
+            match left.find(part) {
+                Some(at) => left = &left[at + part.len()..],
+                None => return false,
+            }
+        }
+        left.ends_with(end)
+    }
+}
+
 /// An organization name outside the rule.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
@@ -161,7 +186,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, text, matches) in [
+            ("web", "web", true),
+            ("web", "web2", false),
+            ("*", "", true),
+            ("app-*", "app-prod", true),
+            ("app-*", "my-app-prod", false),
+            ("*-prod", "app-prod", true),
+            ("*-prod", "app-prod-2", false),
+            ("a*b*c", "a/b/b/c", true),
+            ("a*b*c", "acb", false),
+            ("*a*", "b", false),
+            ("a*a", "a", false),
+            ("app.*", "appX", false),
+        ] {
+            assert_eq!(NamePattern::new(pattern).matches(text), matches, "{pattern} {text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_pattern_of_parts_of_a_text_matches_it(parts in prop::collection::vec("[ab/]{0,3}", 1..5)) {
+            prop_assert!(NamePattern::new(parts.join("*")).matches(&parts.concat()));
+        }
+
         #[test]
         fn the_cloud_spelling_reads_back(text in "[a-zA-Z0-9._:/-]{1,60}") {
             if let Ok(name) = text.parse::<WorkspaceName>() {

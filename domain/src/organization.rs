@@ -2,7 +2,9 @@
 
 use thiserror::Error;
 
+use crate::id::ProjectId;
 use crate::name::OrganizationName;
+use crate::project::{Project, Projects};
 use crate::time::Timestamp;
 
 /// The longest address an organization has, in bytes (RFC 5321).
@@ -30,4 +32,18 @@ pub struct Organization {
     pub email: Option<String>,
     /// When it came into being.
     pub created_at: Timestamp,
+    /// Its projects.
+    pub projects: Projects,
+}
+
+impl Organization {
+    /// Every project, in order of the names; the default project is always among them.
+    pub fn all_projects(&self) -> Vec<Project> {
+        self.projects.all(&self.name, self.created_at)
+    }
+
+    /// One project.
+    pub fn project(&self, id: &ProjectId) -> Option<Project> {
+        self.all_projects().into_iter().find(|project| project.id == *id)
+    }
 }

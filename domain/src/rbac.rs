@@ -116,4 +116,17 @@ impl Policy {
     pub fn may_create_organization(&self, _actor: &Actor) -> Result<(), Denied> {
         Ok(())
     }
+
+    /// Decides whether `actor` may make, change and delete projects.
+    ///
+    /// # Errors
+    /// [`Denied`] when it may not.
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "part of the seam: the policy record decides here once access control exists"
+    )]
+    pub fn may_change_projects(&self, _actor: &Actor) -> Result<(), Denied> {
+        Ok(())
+    }
 }

@@ -109,6 +109,8 @@ pub struct StateVersion {
     pub created_at: Timestamp,
     /// Who committed it.
     pub created_by: Subject,
+    /// The version whose content it is again, when it came by a rollback.
+    pub rolled_back_from: Option<StateVersionId>,
 }
 
 /// One output of a state.

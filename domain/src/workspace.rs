@@ -1,11 +1,14 @@
 //! A workspace: settings, tags, one lock, one current state version. Also called a unit.
 
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 
 use crate::id::{StateVersionId, WorkspaceId};
 use crate::lock::Lock;
 use crate::name::{OrganizationName, WorkspaceName};
 use crate::rbac::{Grant, Manage, Permission, Write};
+use crate::settings::{BadSettings, MAX_CONSUMERS, Settings, SettingsChange};
 use crate::state::StateVersion;
 use crate::tag::Tags;
 use crate::time::Timestamp;
@@ -19,6 +22,8 @@ pub struct Workspace {
     pub organization: OrganizationName,
     /// Its name there.
     pub name: WorkspaceName,
+    /// The name it is about to take: claimed before it is borne, so that two workspaces never bear one name.
+    pub renaming_to: Option<WorkspaceName>,
     /// What people set.
     pub settings: Settings,
     /// Its tags.
@@ -46,61 +51,6 @@ pub enum Life {
     Deleted,
     /// Its creation was given up half way and finished by somebody else as never created.
     Abandoned,
-}
-
-/// What people set on a workspace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
-    /// The Terraform version the client asked to remember, exactly as it came.
-    pub terraform_version: Option<String>,
-    /// A sentence for people.
-    pub description: Option<String>,
-}
-
-/// A setting outside the rule.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum BadSettings {
-    /// The Terraform version is empty or longer than 100 characters.
-    #[error("terraform-version must have 1 to 100 printable ASCII characters")]
-    TerraformVersion,
-    /// The description is longer than 4,096 bytes.
-    #[error("description must have at most 4096 bytes")]
-    Description,
-}
-
-/// Whether a text may be kept as a Terraform version: 1 to 100 printable ASCII characters.
-pub(crate) fn is_terraform_version(text: &str) -> bool {
-    (1..=100).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b))
-}
-
-/// A change of settings: what is absent stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SettingsChange {
-    terraform_version: Option<String>,
-    description: Option<String>,
-}
-
-impl SettingsChange {
-    /// Checks the new values.
-    ///
-    /// # Errors
-    /// [`BadSettings`] for the first value outside the rule.
-    pub fn new(terraform_version: Option<String>, description: Option<String>) -> Result<Self, BadSettings> {
-        if terraform_version.as_ref().is_some_and(|version| !is_terraform_version(version)) {
-            return Err(BadSettings::TerraformVersion);
-        }
-        if description.as_ref().is_some_and(|d| d.len() > 4096) {
-            return Err(BadSettings::Description);
-        }
-        Ok(Self { terraform_version, description })
-    }
-
-    fn over(&self, old: &Settings) -> Settings {
-        Settings {
-            terraform_version: self.terraform_version.clone().or_else(|| old.terraform_version.clone()),
-            description: self.description.clone().or_else(|| old.description.clone()),
-        }
-    }
 }
 
 /// What a rule decided: nothing to change, or the workspace as it should be next.
@@ -133,6 +83,34 @@ pub enum WorkspaceError {
         match .0 { Some(n) => format!("still manages {n} resources"), None => "is encrypted and may manage resources".to_owned() }
     )]
     StillManages(Option<u64>),
+    /// It needs the right to manage the workspace.
+    #[error("this needs the permission unit:manage")]
+    NotManager,
+    /// Somebody else took the name while the workspace was being renamed to it.
+    #[error("the name {0} was taken by another workspace meanwhile")]
+    RenameLost(WorkspaceName),
+    /// A setting is outside the rule.
+    #[error(transparent)]
+    Settings(#[from] BadSettings),
+}
+
+/// What is to become of a workspace, all at once; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Update {
+    /// Its settings.
+    pub settings: SettingsChange,
+    /// Its tags.
+    pub tags: Option<Tags>,
+    /// Its name.
+    pub name: Option<WorkspaceName>,
+}
+
+impl Update {
+    /// Whether it needs the right to manage: tags and the Terraform version need only the right to write, because
+    /// `terraform init` sets them.
+    pub fn needs_manage(&self) -> bool {
+        self.settings.needs_manage() || self.name.is_some()
+    }
 }
 
 /// How careful a deletion is.
@@ -158,6 +136,7 @@ impl Workspace {
             id,
             organization,
             name,
+            renaming_to: None,
             settings: settings.over(&Settings::default()),
             tags,
             created_at: now,
@@ -184,39 +163,84 @@ impl Workspace {
         if self.is_live() && grant.covers(self.id) { Ok(()) } else { Err(WorkspaceError::Deleted) }
     }
 
-    /// Changes settings.
+    /// Changes settings, tags and name at once. A new name must have been announced by [`Workspace::begin_rename`].
     ///
     /// # Errors
-    /// [`WorkspaceError::Deleted`].
-    pub fn change_settings(
+    /// [`WorkspaceError::NotManager`]; [`WorkspaceError::RenameLost`]; [`WorkspaceError::Deleted`].
+    pub fn update(
         &self,
         grant: &Grant<Write>,
-        change: &SettingsChange,
+        manage: Option<&Grant<Manage>>,
+        update: &Update,
         now: Timestamp,
     ) -> Result<Outcome, WorkspaceError> {
         self.must_live(grant)?;
-        let settings = change.over(&self.settings);
-        if settings == self.settings {
+        let manages = |manage: &Grant<Manage>| manage.covers(self.id) && manage.actor() == grant.actor();
+        if update.needs_manage() && !manage.is_some_and(manages) {
+            return Err(WorkspaceError::NotManager);
+        }
+        let mut next = Self { settings: update.settings.over(&self.settings), ..self.clone() };
+        if let Some(tags) = &update.tags {
+            next.tags = tags.clone();
+        }
+        if let Some(name) = update.name.as_ref().filter(|name| **name != self.name) {
+            if self.renaming_to.as_ref() != Some(name) {
+                return Err(WorkspaceError::RenameLost(name.clone()));
+            }
+            next.name = name.clone();
+            next.renaming_to = None;
+        }
+        if next == *self {
             return Ok(Outcome::Unchanged);
         }
-        Ok(Outcome::changed(Self { settings, updated_at: now, ..self.clone() }))
+        Ok(Outcome::changed(Self { updated_at: now, ..next }))
     }
 
-    /// Replaces the tags.
+    /// Announces that the workspace is about to take a name. It can be announced again.
     ///
     /// # Errors
     /// [`WorkspaceError::Deleted`].
-    pub fn change_tags(
+    pub fn begin_rename(
         &self,
-        grant: &Grant<Write>,
-        tags: Tags,
+        grant: &Grant<Manage>,
+        name: &WorkspaceName,
+    ) -> Result<Outcome, WorkspaceError> {
+        self.must_live(grant)?;
+        if self.renaming_to.as_ref() == Some(name) {
+            return Ok(Outcome::Unchanged);
+        }
+        Ok(Outcome::changed(Self { renaming_to: Some(name.clone()), ..self.clone() }))
+    }
+
+    /// Ends a renaming to that name which was not finished, so that somebody else may have the name. It needs no right:
+    /// the name was never borne.
+    pub fn cancel_rename(&self, name: &WorkspaceName) -> Outcome {
+        if self.renaming_to.as_ref() == Some(name) {
+            Outcome::changed(Self { renaming_to: None, ..self.clone() })
+        } else {
+            Outcome::Unchanged
+        }
+    }
+
+    /// Names the workspaces that may read its state.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Settings`] when there are more than [`MAX_CONSUMERS`]; [`WorkspaceError::Deleted`].
+    pub fn change_consumers(
+        &self,
+        grant: &Grant<Manage>,
+        consumers: BTreeSet<WorkspaceId>,
         now: Timestamp,
     ) -> Result<Outcome, WorkspaceError> {
         self.must_live(grant)?;
-        if tags == self.tags {
+        if consumers.len() > MAX_CONSUMERS {
+            return Err(BadSettings::Consumers.into());
+        }
+        if consumers == self.settings.consumers {
             return Ok(Outcome::Unchanged);
         }
-        Ok(Outcome::changed(Self { tags, updated_at: now, ..self.clone() }))
+        let settings = Settings { consumers, ..self.settings.clone() };
+        Ok(Outcome::changed(Self { settings, updated_at: now, ..self.clone() }))
     }
 
     /// Deletes it, leaving a tombstone.
@@ -260,17 +284,17 @@ pub struct NameClaim {
 }
 
 impl NameClaim {
-    /// Whether a workspace may take the name: it is free, it is its own, or its holder is known to be dead.
+    /// Whether a workspace may take the name: it is free, its own, or its holder is known not to bear it.
     ///
     /// # Errors
     /// The holder's id, when somebody else has it.
     pub fn may_take(
         claim: Option<&Self>,
         taker: WorkspaceId,
-        dead: Option<WorkspaceId>,
+        holder_is_dead: bool,
     ) -> Result<(), WorkspaceId> {
         match claim.and_then(|claim| claim.workspace) {
-            Some(holder) if holder != taker && Some(holder) != dead => Err(holder),
+            Some(holder) if holder != taker && !holder_is_dead => Err(holder),
             _ => Ok(()),
         }
     }

@@ -11,9 +11,10 @@ use kit::{ACTORS, actor, grant, lineage, md5, measured, random, workspace, works
 use opentaco_domain::commit::{CommitError, Proposal, TICKET_LIFE, Ticket};
 use opentaco_domain::id::{AttemptId, LockId, StateVersionId};
 use opentaco_domain::lock::{LockError, LockRequest};
+use opentaco_domain::settings::SettingsChange;
 use opentaco_domain::state::Sha256;
 use opentaco_domain::time::Timestamp;
-use opentaco_domain::workspace::{Deletion, Outcome, SettingsChange, Workspace, WorkspaceError};
+use opentaco_domain::workspace::{Deletion, Outcome, Update, Workspace, WorkspaceError};
 use proptest::prelude::*;
 
 /// What somebody tries.
@@ -328,8 +329,10 @@ impl Run {
     }
 
     fn settings(&mut self, who: usize, text: u8) {
-        let change = SettingsChange::new(None, Some(text.to_string())).unwrap();
-        let outcome = self.workspace.change_settings(&grant(who, &self.workspace), &change, self.now);
+        let settings = SettingsChange::new(None, Some(text.to_string())).unwrap();
+        let update = Update { settings, ..Update::default() };
+        let (write, manage) = (grant(who, &self.workspace), grant(who, &self.workspace));
+        let outcome = self.workspace.update(&write, Some(&manage), &update, self.now);
         let same = self.workspace.settings.description == Some(text.to_string());
         let expected = if self.model.deleted { Err("Deleted") } else { Ok(!same) };
         self.follow(outcome, expected);

@@ -2,6 +2,7 @@
 
 use opentaco_domain::name::OrganizationName;
 use opentaco_domain::organization::Organization;
+use opentaco_domain::project::Projects;
 use opentaco_ports::driven::catalog::{Catalog, Hint};
 use opentaco_ports::driven::records::ChangeKind;
 
@@ -71,7 +72,12 @@ pub async fn organizations_are_listed_in_order(backend: &Backend) {
     let server = backend.open();
     assert_eq!(server.catalog.organizations().await.unwrap(), []);
     for (n, name) in ["zeta", "acme", "default"].into_iter().enumerate() {
-        let value = Organization { name: name.parse().unwrap(), email: None, created_at: AT };
+        let value = Organization {
+            name: name.parse().unwrap(),
+            email: None,
+            created_at: AT,
+            projects: Projects::default(),
+        };
         let key = value.name.clone();
         landed(server.organizations.try_append(&key, None, &change(n, ChangeKind::Created, value)).await);
     }

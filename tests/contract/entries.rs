@@ -1,7 +1,8 @@
 //! Entries as they lie in the store: damaged, forged, or written by a newer server.
 
 use bytes::Bytes;
-use opentaco_domain::workspace::{Settings, Workspace};
+use opentaco_domain::settings::Settings;
+use opentaco_domain::workspace::Workspace;
 use opentaco_ports::driven::StoreError;
 use opentaco_ports::driven::blobs::BlobKind;
 use opentaco_ports::driven::records::{Appended, ChangeKind, Records, Versioned};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use opentaco_domain::organization::Organization;
+use opentaco_domain::project::Projects;
 use opentaco_domain::workspace::{NameClaim, Workspace};
 use opentaco_ports::driven::records::{Appended, ChangeKind, Records, Versioned};
 use tokio::sync::Barrier;
@@ -48,6 +49,7 @@ pub async fn every_kind_of_record_has_its_own_streams(backend: &Backend) {
         name: "default".parse().unwrap(),
         email: Some("ops@example.org".to_owned()),
         created_at: AT,
+        projects: Projects::default(),
     };
     let key = (organization, name);
     created(&*server.workspaces, 1).await;

@@ -7,11 +7,12 @@ use futures_util::{TryStreamExt, stream};
 use opentaco_domain::actor::{Door, Subject};
 use opentaco_domain::id::{AttemptId, LockId, OperationId, StateVersionId, TokenId, WorkspaceId};
 use opentaco_domain::lock::{Holder, Lock};
+use opentaco_domain::settings::Settings;
 use opentaco_domain::state::{Md5, Sha256, StateVersion};
 use opentaco_domain::tag::Tags;
 use opentaco_domain::time::Timestamp;
 use opentaco_domain::token::TokenRecord;
-use opentaco_domain::workspace::{Life, Settings, Workspace};
+use opentaco_domain::workspace::{Life, Workspace};
 use opentaco_ports::driven::blobs::{BlobKey, BlobKind};
 use opentaco_ports::driven::records::{Appended, Change, ChangeKind, Record, Versioned};
 use opentaco_ports::driven::{BodyError, ByteStream};
@@ -34,6 +35,7 @@ pub fn workspace(n: usize) -> Workspace {
         id: workspace_id(n),
         organization: "default".parse().unwrap(),
         name: format!("app/{n}").parse().unwrap(),
+        renaming_to: None,
         settings: Settings::default(),
         tags: Tags::new([("env".to_owned(), "prod".to_owned()), ("net".to_owned(), String::new())]).unwrap(),
         created_at: AT,
@@ -53,6 +55,7 @@ pub fn full_workspace(n: usize) -> Workspace {
         settings: Settings {
             terraform_version: Some("1.11.4".to_owned()),
             description: Some("näme \"quoted\"\n\u{1F32E}".to_owned()),
+            ..Settings::default()
         },
         lock: Some(Lock { id: LockId::new(AT, ten(7)), holder, reason: "apply".to_owned(), at: AT }),
         current: Some(version(n, 2)),
@@ -81,6 +84,7 @@ pub fn version(workspace: usize, ordinal: u32) -> StateVersion {
         encrypted: false,
         created_at: AT,
         created_by: Subject::development("alice@example.org").unwrap(),
+        rolled_back_from: None,
     }
 }
 

@@ -9,7 +9,8 @@ use crate::values::{AT, ten, version, version_id, workspace_id};
 
 pub async fn a_proposal_reads_back_until_its_bytes_come(backend: &Backend) {
     let (here, there) = (backend.open().versions, backend.open().versions);
-    let pending = Pending { version: version_id(1, 3), serial: u64::MAX, proposed_at: AT, entry: 12 };
+    let pending =
+        Pending { version: version_id(1, 3), serial: u64::MAX, proposed_at: AT, entry: 12, outputs: None };
     assert_eq!(here.pending(pending.version).await, Ok(None));
     for versions in [&here, &here, &there] {
         versions.propose(&pending).await.unwrap();

@@ -11,11 +11,14 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use opentaco_domain::actor::Subject;
-use opentaco_domain::id::WorkspaceId;
+use opentaco_domain::id::{ProjectId, WorkspaceId};
 use opentaco_domain::organization::Organization;
+use opentaco_domain::project::{Project, Projects};
+use opentaco_domain::settings::{Kept, Settings};
 use opentaco_domain::state::Output;
+use opentaco_domain::state::StateVersion;
 use opentaco_domain::time::Timestamp;
-use opentaco_domain::workspace::{NameClaim, Settings, Workspace};
+use opentaco_domain::workspace::{NameClaim, Workspace};
 use opentaco_object_store::{
     ObjectBlobs, ObjectCatalog, ObjectTokens, ObjectVersions, RecordStreams, Store, probe,
 };
@@ -27,7 +30,7 @@ use opentaco_ports::driven::versions::{Pending, Versions};
 use opentaco_ports::driven::{Clock, Entropy};
 
 use crate::values::{
-    AT, blob_key, body, change, full_workspace, landed, state, token, version, version_id, workspace,
+    AT, blob_key, body, change, full_workspace, landed, state, ten, token, version, version_id, workspace,
     workspace_id,
 };
 
@@ -144,11 +147,52 @@ pub fn organization() -> Organization {
         name: "default".parse().unwrap(),
         email: Some("ops@example.org".to_owned()),
         created_at: AT,
+        projects: Projects::default(),
     }
 }
 
+fn project_id() -> ProjectId {
+    ProjectId::new("default".parse().unwrap(), AT, ten(8))
+}
+
+pub fn organization_with_projects() -> Organization {
+    let project = Project {
+        id: project_id(),
+        name: "Team A".parse().unwrap(),
+        description: Some("ours".to_owned()),
+        created_at: AT,
+    };
+    Organization { projects: Projects::new([project]).unwrap(), ..organization() }
+}
+
+/// A workspace with everything that people can set, on its way to another name.
+pub fn settled_workspace() -> Workspace {
+    let kept = [
+        ("auto-apply", Kept::Flag(true)),
+        ("working-directory", Kept::Text("live/prod".to_owned())),
+        ("trigger-prefixes", Kept::List(vec!["a".to_owned(), "b".to_owned()])),
+    ];
+    let settings = Settings {
+        project: Some(project_id()),
+        global_remote_state: true,
+        consumers: [workspace_id(2), workspace_id(3)].into(),
+        kept: kept.map(|(name, value)| (name.to_owned(), value)).into(),
+        ..Settings::default()
+    };
+    Workspace { settings, renaming_to: Some("app/one".parse().unwrap()), ..workspace(1) }
+}
+
+pub fn rolled_back() -> StateVersion {
+    StateVersion { rolled_back_from: Some(version_id(1, 1)), ..version(1, 3) }
+}
+
 pub fn pending() -> Pending {
-    Pending { version: version_id(1, 3), serial: u64::MAX, proposed_at: AT, entry: 12 }
+    Pending { version: version_id(1, 3), serial: u64::MAX, proposed_at: AT, entry: 12, outputs: None }
+}
+
+pub fn pending_with_outputs() -> Pending {
+    let attempt = blob_key(1, BlobKind::Outputs).attempt;
+    Pending { version: version_id(1, 4), outputs: Some(attempt), ..pending() }
 }
 
 pub fn json_state() -> String {
@@ -177,11 +221,17 @@ pub async fn paint() -> Vec<Picture> {
     records(&server, &mut gallery).await;
     server.versions.remember(&version(1, 2)).await.unwrap();
     gallery.take(&server, "version.json").await;
+    server.versions.remember(&rolled_back()).await.unwrap();
+    gallery.take(&server, "version-rollback.json").await;
     server.versions.propose(&pending()).await.unwrap();
     gallery.take(&server, "pending.json").await;
+    server.versions.propose(&pending_with_outputs()).await.unwrap();
+    gallery.take(&server, "pending-outputs.json").await;
     let default = "default".parse().unwrap();
     server.catalog.note(&default, 2, &Hint::of(&full_workspace(1))).await.unwrap();
     gallery.take(&server, "hint.json").await;
+    server.catalog.note(&default, 3, &Hint::of(&settled_workspace())).await.unwrap();
+    gallery.take(&server, "hint-project.json").await;
     server.tokens.create(&token(1, 1)).await.unwrap();
     gallery.take(&server, "token-created.json").await;
     server.tokens.revoke(&token(1, 1).id, &Subject::local_owner(), AT).await.unwrap();
@@ -204,8 +254,11 @@ async fn records(server: &Server, gallery: &mut Gallery) {
     let full = landed(server.workspaces.try_append(&id, Some(&first), &full).await);
     gallery.take(server, "workspace-2-full.json").await;
     let long = change(3, ChangeKind::Changed, long_workspace());
-    landed(server.workspaces.try_append(&id, Some(&full), &long).await);
+    let long = landed(server.workspaces.try_append(&id, Some(&full), &long).await);
     gallery.take(server, "workspace-3-long.bin").await;
+    let settled = change(7, ChangeKind::Renamed, settled_workspace());
+    landed(server.workspaces.try_append(&id, Some(&long), &settled).await);
+    gallery.take(server, "workspace-4-settled.json").await;
 
     let key = ("default".parse().unwrap(), "app/1".parse().unwrap());
     let claimed = change(4, ChangeKind::Claimed, claim(Some(id)));
@@ -216,6 +269,9 @@ async fn records(server: &Server, gallery: &mut Gallery) {
     gallery.take(server, "name-2-released.json").await;
 
     let created = change(6, ChangeKind::Created, organization());
-    landed(server.organizations.try_append(&key.0, None, &created).await);
+    let created = landed(server.organizations.try_append(&key.0, None, &created).await);
     gallery.take(server, "organization-1-created.json").await;
+    let projects = change(8, ChangeKind::Changed, organization_with_projects());
+    landed(server.organizations.try_append(&key.0, Some(&created), &projects).await);
+    gallery.take(server, "organization-2-projects.json").await;
 }

@@ -28,7 +28,8 @@ use opentaco_ports::driven::catalog::Hint;
 use opentaco_ports::driven::records::Versioned;
 
 use crate::gallery::{
-    Picture, Server, claim, json_state, long_workspace, organization, outputs, paint, pending,
+    Picture, Server, claim, json_state, long_workspace, organization, organization_with_projects, outputs,
+    paint, pending, rolled_back, settled_workspace,
 };
 use crate::values::{AT, blob_key, full_workspace, state, token, version, whole, workspace, workspace_id};
 
@@ -93,8 +94,13 @@ async fn every_golden_file_is_still_written() {
 
 #[tokio::test]
 async fn entries_of_workspaces_load() {
-    let stream = ["workspace-1-created.json", "workspace-2-full.json", "workspace-3-long.bin"];
-    let expected: [Workspace; 3] = [workspace(1), full_workspace(1), long_workspace()];
+    let stream = [
+        "workspace-1-created.json",
+        "workspace-2-full.json",
+        "workspace-3-long.bin",
+        "workspace-4-settled.json",
+    ];
+    let expected: [Workspace; 4] = [workspace(1), full_workspace(1), long_workspace(), settled_workspace()];
     for (n, value) in expected.into_iter().enumerate() {
         let server = bucket(&stream[..=n]).await;
         let newest = server.workspaces.newest(&workspace_id(1)).await.unwrap().unwrap();
@@ -107,7 +113,7 @@ async fn the_chain_of_a_golden_stream_holds() {
     let server = bucket(&["workspace-1-created.json"]).await;
     server.workspaces.newest(&workspace_id(1)).await.unwrap();
     // Now read on from the first entry, which checks every link.
-    for file in ["workspace-2-full.json", "workspace-3-long.bin"] {
+    for file in ["workspace-2-full.json", "workspace-3-long.bin", "workspace-4-settled.json"] {
         server.hang(&keys()[file], fs::read(folder().join(file)).unwrap()).await;
         server.workspaces.newest(&workspace_id(1)).await.unwrap();
     }
@@ -124,16 +130,23 @@ async fn entries_of_names_and_organizations_load() {
     assert_eq!(value(server.names.newest(&key).await.unwrap()), claim(None));
     let found = server.organizations.newest(&key.0).await.unwrap().unwrap();
     assert_eq!(found.value, organization());
+    let server = bucket(&["organization-1-created.json", "organization-2-projects.json"]).await;
+    let found = server.organizations.newest(&key.0).await.unwrap().unwrap();
+    assert_eq!(found.value, organization_with_projects());
     assert_eq!(server.catalog.organizations().await.unwrap(), [key.0]);
 }
 
 #[tokio::test]
 async fn descriptions_proposals_and_hints_load() {
-    let server = bucket(&["version.json", "pending.json", "hint.json"]).await;
+    let server = bucket(&["version.json", "version-rollback.json", "pending.json", "hint.json"]).await;
     assert_eq!(server.versions.at(workspace_id(1), 2).await.unwrap(), Some(version(1, 2)));
+    assert_eq!(server.versions.at(workspace_id(1), 3).await.unwrap(), Some(rolled_back()));
     assert_eq!(server.versions.pending(pending().version).await.unwrap(), Some(pending()));
     let hints = server.catalog.hints(&"default".parse().unwrap()).await.unwrap();
     assert_eq!(hints, [Hint::of(&full_workspace(1))]);
+    let server = bucket(&["hint.json", "hint-project.json"]).await;
+    let hints = server.catalog.hints(&"default".parse().unwrap()).await.unwrap();
+    assert_eq!(hints, [Hint::of(&settled_workspace())]);
 }
 
 #[tokio::test]

@@ -9,9 +9,10 @@ use md5::Digest;
 use opentaco_domain::actor::{Actor, Door, Subject};
 use opentaco_domain::commit::{Proposal, Ticket};
 use opentaco_domain::id::{TokenId, WorkspaceId};
+use opentaco_domain::settings::SettingsChange;
 use opentaco_domain::state::Md5;
 use opentaco_domain::tag::Tags;
-use opentaco_domain::workspace::{Deletion, SettingsChange};
+use opentaco_domain::workspace::{Deletion, Update};
 use opentaco_ports::driving::Failure;
 use opentaco_ports::driving::workspaces::NewWorkspace;
 
@@ -145,11 +146,8 @@ impl Client {
             12..20 => {
                 let description = Some(chance.below(u64::MAX).to_string());
                 let settings = SettingsChange::new(None, description).unwrap();
-                self.ask(
-                    "changed",
-                    |s, a| async move { s.workspaces.change_settings(&a, id, &settings).await },
-                )
-                .await;
+                let update = Update { settings, ..Update::default() };
+                self.ask("changed", |s, a| async move { s.workspaces.update(&a, id, &update).await }).await;
             }
             20..28 => {
                 self.ask("force-unlocked", |s, a| async move { s.workspaces.force_unlock(&a, id).await })
@@ -193,8 +191,9 @@ impl Client {
             lineage: Some(id.to_string().parse().unwrap()),
             md5: Md5(md5::Md5::digest(body.as_bytes()).into()),
         };
-        let proposing =
-            |s: Server, a: Actor| async move { s.state_versions.propose(&a, id, &proposal, false).await };
+        let proposing = |s: Server, a: Actor| async move {
+            s.state_versions.propose(&a, id, &proposal, false, &[]).await
+        };
         let Some(ticket) = self.ask("proposed", proposing).await else { return };
         let body = Bytes::from(body);
         for _ in 0..=u64::from(chance.percent(15)) {

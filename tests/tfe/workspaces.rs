@@ -127,7 +127,12 @@ async fn settings_change_as_sent_and_a_refused_change_changes_nothing() {
     assert_eq!(shown["data"]["attributes"]["description"], "ours");
     let before = world.picture(&id).await;
     for attributes in [
-        json!({"name": "other"}),
+        json!({"name": "a b"}),
+        json!({"name": ""}),
+        json!({"auto-apply": "yes"}),
+        json!({"trigger-prefixes": [1]}),
+        json!({"global-remote-state": 1}),
+        json!({"vcs-repo": {"identifier": "acme/web"}}),
         json!({"terraform-version": ""}),
         json!({"terraform-version": "x".repeat(101)}),
         json!({"terraform-version": 1.11}),

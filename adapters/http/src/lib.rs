@@ -28,13 +28,14 @@ use opentaco_ports::driven::{Entropy, Sealer};
 use opentaco_ports::driving::access::Access;
 use opentaco_ports::driving::login::Login;
 use opentaco_ports::driving::organizations::Organizations;
+use opentaco_ports::driving::projects::Projects;
 use opentaco_ports::driving::state_versions::StateVersions;
 use opentaco_ports::driving::workspaces::Workspaces;
 
 pub use self::addresses::Addresses;
 use self::tfe::{
-    account, discovery, error, locks, organizations, outputs, state_versions, tags, uploads, variables,
-    workspaces,
+    account, consumers, discovery, error, locks, organizations, outputs, projects, state_versions, tags,
+    uploads, variables, workspaces,
 };
 
 /// Says whether requests can be served now, or why not; asked by `/readyz`, so it must answer quickly.
@@ -51,6 +52,8 @@ pub struct Doors {
     pub state_versions: StateVersions,
     /// Organizations.
     pub organizations: Organizations,
+    /// Projects.
+    pub projects: Projects,
     /// The login.
     pub login: Login,
     /// Seals upload tickets.
@@ -99,6 +102,10 @@ fn cloud(prefix: &str) -> impl HttpServiceFactory + 'static {
         .service(
             at("/organizations/{organization}/workspaces").get(workspaces::list).post(workspaces::create),
         )
+        .service(at("/organizations/{organization}/projects").get(projects::list).post(projects::create))
+        .service(
+            at("/projects/{project}").get(projects::read).patch(projects::update).delete(projects::delete),
+        )
         .service(workspace(at("/organizations/{organization}/workspaces/{name}")))
         .service(workspace(at("/workspaces/{workspace}")))
         .service(at("/workspaces/{workspace}/actions/lock").post(locks::lock))
@@ -122,17 +129,27 @@ fn cloud(prefix: &str) -> impl HttpServiceFactory + 'static {
                 .post(tags::add)
                 .delete(tags::remove),
         )
+        .service(at("/workspaces/{workspace}/effective-tag-bindings").get(tags::effective_bindings))
+        .service(
+            at("/workspaces/{workspace}/relationships/remote-state-consumers")
+                .get(consumers::list)
+                .post(consumers::add)
+                .patch(consumers::replace)
+                .delete(consumers::remove),
+        )
         .service(at("/workspaces/{workspace}/vars").get(variables::list))
         .service(at("/workspaces/{workspace}/current-state-version").get(state_versions::current))
         .service(at("/workspaces/{workspace}/current-state-version-outputs").get(outputs::current))
         .service(
             at("/workspaces/{workspace}/state-versions")
                 .get(state_versions::list)
-                .post(state_versions::create),
+                .post(state_versions::create)
+                .patch(state_versions::roll_back),
         )
         .service(at("/state-versions").get(state_versions::list_by_name))
         .service(at("/state-versions/{version}").get(state_versions::read))
         .service(at("/state-versions/{version}/download").get(state_versions::download))
+        .service(at("/state-versions/{version}/json-download").get(state_versions::download_json))
         .service(at("/state-versions/{version}/outputs").get(outputs::of_version))
         .service(at("/state-version-outputs/{output}").get(outputs::read))
         .service(at("/uploads/{ticket}").put(uploads::put))

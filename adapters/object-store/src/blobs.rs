@@ -12,8 +12,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt};
+use opentaco_domain::id::{AttemptId, StateVersionId};
 use opentaco_domain::state::{Measured, Output};
-use opentaco_ports::driven::blobs::{BlobKey, Blobs, PutError};
+use opentaco_ports::driven::blobs::{BlobKey, BlobKind, Blobs, PutError};
 use opentaco_ports::driven::{BodyError, ByteStream, Clock, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -199,6 +200,21 @@ impl Blobs for ObjectBlobs {
             Err(PutError::Store(error)) => Err(error),
             Err(_) => Err(StoreError::Unavailable),
         }
+    }
+
+    async fn first_attempt(
+        &self,
+        version: StateVersionId,
+        kind: BlobKind,
+    ) -> Result<Option<AttemptId>, StoreError> {
+        let (folder, before) = layout::blobs_of(version);
+        let listed = self.store.objects().list_with_offset(Some(&folder), &before);
+        // For the newest version, which is the one that clients ask for, nothing else is listed.
+        let attempts = listed
+            .try_filter_map(|object| async move { Ok(layout::parse_blob(&object.location, version, kind)) });
+        let attempts: Result<Vec<AttemptId>, Error> = attempts.try_collect().await;
+        let attempts = attempts.map_err(|error| unavailable("list", &folder, &error))?;
+        Ok(attempts.into_iter().min())
     }
 
     async fn open(&self, key: BlobKey) -> Result<ByteStream, StoreError> {

@@ -35,6 +35,8 @@ struct Disk {
     name: String,
     tags: BTreeMap<String, String>,
     live: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    project: Option<String>,
 }
 
 impl ObjectCatalog {
@@ -65,6 +67,7 @@ fn read(disk: Disk) -> Result<Hint, String> {
         workspace: field("workspace", &disk.workspace)?,
         name: field("name", &disk.name)?,
         tags: Tags::new(disk.tags).map_err(|_| "its tags are malformed".to_owned())?,
+        project: disk.project.as_deref().map(|id| field("project", id)).transpose()?,
         live: disk.live,
     })
 }
@@ -82,6 +85,7 @@ impl Catalog for ObjectCatalog {
             name: hint.name.to_string(),
             tags: hint.tags.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
             live: hint.live,
+            project: hint.project.as_ref().map(ToString::to_string),
         };
         let bytes = serde_json::to_vec(&disk).map_err(|error| StoreError::Corrupt(error.to_string()))?;
         let key = layout::hint(organization, hint.workspace, number);

@@ -2,7 +2,7 @@
 
 use data_encoding::BASE32_NOPAD;
 use object_store::path::Path;
-use opentaco_domain::id::{StateVersionId, TokenId, WorkspaceId};
+use opentaco_domain::id::{AttemptId, StateVersionId, TokenId, WorkspaceId};
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
 use opentaco_ports::driven::blobs::{BlobKey, BlobKind};
 use sha2::Digest;
@@ -74,12 +74,32 @@ pub(crate) fn version(id: WorkspaceId, ordinal: u32) -> Path {
 
 /// A blob: it belongs to one attempt to upload one version.
 pub(crate) fn blob(key: BlobKey) -> Path {
-    let kind = match key.kind {
+    let kind = blob_kind(key.kind);
+    blobs(key.version.workspace).join(format!("{}-{}.{kind}", key.version, key.attempt))
+}
+
+fn blobs(id: WorkspaceId) -> Path {
+    workspace(id).join("blobs")
+}
+
+fn blob_kind(kind: BlobKind) -> &'static str {
+    match kind {
         BlobKind::State => "state",
         BlobKind::JsonState => "json",
         BlobKind::Outputs => "outputs",
-    };
-    workspace(key.version.workspace).join("blobs").join(format!("{}-{}.{kind}", key.version, key.attempt))
+    }
+}
+
+/// The folder of a version's blobs, and a key in it after which they come.
+pub(crate) fn blobs_of(version: StateVersionId) -> (Path, Path) {
+    let folder = blobs(version.workspace);
+    (folder.clone(), folder.join(version.to_string()))
+}
+
+/// The attempt that wrote a blob, if it is one of that version and kind.
+pub(crate) fn parse_blob(key: &Path, version: StateVersionId, kind: BlobKind) -> Option<AttemptId> {
+    let attempt = key.filename()?.strip_prefix(version.to_string().as_str())?.strip_prefix('-')?;
+    attempt.strip_suffix(blob_kind(kind))?.strip_suffix('.')?.parse().ok()
 }
 
 /// An API token: what was made.

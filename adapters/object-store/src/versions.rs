@@ -34,6 +34,8 @@ struct PendingDisk {
     serial: u64,
     proposed_at: String,
     entry: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outputs: Option<String>,
 }
 
 impl ObjectVersions {
@@ -70,6 +72,7 @@ impl Versions for ObjectVersions {
             serial: pending.serial,
             proposed_at: moment(pending.proposed_at),
             entry: pending.entry,
+            outputs: pending.outputs.map(|attempt| attempt.to_string()),
         };
         self.put(&layout::pending(pending.version), &disk).await
     }
@@ -81,6 +84,7 @@ impl Versions for ObjectVersions {
                 serial: disk.serial,
                 proposed_at: parse_moment(&disk.proposed_at)?,
                 entry: disk.entry,
+                outputs: disk.outputs.as_deref().map(|attempt| field("outputs", attempt)).transpose()?,
             })
         })
         .await

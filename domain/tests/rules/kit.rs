@@ -4,10 +4,11 @@ use opentaco_domain::actor::{Actor, Door, Subject};
 use opentaco_domain::id::{TokenId, WorkspaceId};
 use opentaco_domain::name::OrganizationName;
 use opentaco_domain::rbac::{Grant, Permission, Policy};
+use opentaco_domain::settings::SettingsChange;
 use opentaco_domain::state::{Document, Lineage, Md5, Measured, Sha256};
 use opentaco_domain::tag::Tags;
 use opentaco_domain::time::Timestamp;
-use opentaco_domain::workspace::{SettingsChange, Workspace};
+use opentaco_domain::workspace::Workspace;
 
 /// Two people; the second has two tokens, and each token is a holder of its own.
 pub(crate) const ACTORS: usize = 3;

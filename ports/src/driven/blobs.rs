@@ -74,6 +74,16 @@ pub trait Blobs: Send + Sync {
     /// [`StoreError`].
     async fn put_outputs(&self, key: BlobKey, outputs: &[Output]) -> Result<(), StoreError>;
 
+    /// The first attempt, in order, that kept a blob of that kind; none when there is no such blob.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn first_attempt(
+        &self,
+        version: StateVersionId,
+        kind: BlobKind,
+    ) -> Result<Option<AttemptId>, StoreError>;
+
     /// The bytes as they came.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The catalog: hints from which lists are made.
 
 use async_trait::async_trait;
-use opentaco_domain::id::WorkspaceId;
+use opentaco_domain::id::{ProjectId, WorkspaceId};
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
 use opentaco_domain::tag::Tags;
 use opentaco_domain::workspace::Workspace;
@@ -17,6 +17,8 @@ pub struct Hint {
     pub name: WorkspaceName,
     /// Its tags then.
     pub tags: Tags,
+    /// Its project then; none is the organization's default project.
+    pub project: Option<ProjectId>,
     /// Whether it was in use then.
     pub live: bool,
 }
@@ -28,6 +30,7 @@ impl Hint {
             workspace: workspace.id,
             name: workspace.name.clone(),
             tags: workspace.tags.clone(),
+            project: workspace.settings.project.clone(),
             live: workspace.is_live(),
         }
     }

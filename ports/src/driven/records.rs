@@ -63,6 +63,8 @@ pub enum ChangeKind {
     Abandoned,
     /// Settings or tags changed.
     Changed,
+    /// The name changed.
+    Renamed,
     /// The lock was taken.
     Locked,
     /// The lock was freed by its holder.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use opentaco_domain::commit::Ticket;
-use opentaco_domain::id::{StateVersionId, WorkspaceId};
+use opentaco_domain::id::{AttemptId, StateVersionId, WorkspaceId};
 use opentaco_domain::state::StateVersion;
 use opentaco_domain::time::Timestamp;
 
@@ -19,6 +19,8 @@ pub struct Pending {
     pub proposed_at: Timestamp,
     /// The record's entry it was decided on.
     pub entry: u64,
+    /// The attempt under which the outputs are kept that the client told of, if it told of any.
+    pub outputs: Option<AttemptId>,
 }
 
 impl Pending {
@@ -29,6 +31,7 @@ impl Pending {
             serial: ticket.proposal.serial,
             proposed_at: now,
             entry: ticket.entry,
+            outputs: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use opentaco_domain::commit::CommitError;
 use opentaco_domain::lock::LockError;
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
 use opentaco_domain::organization::Organization;
+use opentaco_domain::project::ProjectError;
 use opentaco_domain::rbac::{Denied, Policy};
 use opentaco_domain::tag::BadTags;
 use opentaco_domain::workspace::{NameClaim, Workspace, WorkspaceError};
@@ -21,8 +22,12 @@ use crate::driven::{Clock, Entropy, StoreError};
 
 pub mod access;
 pub mod login;
+mod names;
 pub mod organizations;
+pub mod projects;
+mod rollback;
 pub mod state_versions;
+pub mod workspace_query;
 pub mod workspaces;
 
 /// Everything the use cases stand on.
@@ -88,6 +93,9 @@ pub enum Failure {
     /// A rule about workspaces said no.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
+    /// A rule about projects said no.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
     /// A rule about tags said no.
     #[error(transparent)]
     Tags(#[from] BadTags),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use opentaco_domain::actor::Actor;
 use opentaco_domain::name::OrganizationName;
 use opentaco_domain::organization::Organization;
+use opentaco_domain::project::Projects;
 
 use super::{Driven, Failure};
 use crate::change::{Decision, change};
@@ -91,7 +92,12 @@ impl Organizations {
                     return Ok(Decision::Keep(entry.value.clone()));
                 }
                 self.driven.policy.may_create_organization(actor)?;
-                let new = Organization { name: name.clone(), email: email.clone(), created_at: now };
+                let new = Organization {
+                    name: name.clone(),
+                    email: email.clone(),
+                    created_at: now,
+                    projects: Projects::default(),
+                };
                 Ok::<_, Failure>(Decision::Append(new.clone(), new))
             });
         let changed = changed.await?;

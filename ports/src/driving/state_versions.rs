@@ -32,6 +32,17 @@ pub enum Shown {
     Discarded(Pending),
 }
 
+/// What came with a proposal in the same request.
+#[derive(Clone, Debug)]
+pub struct Inline {
+    /// The state.
+    pub state: Bytes,
+    /// Its JSON rendering.
+    pub json_state: Option<Bytes>,
+    /// What the client says its outputs are.
+    pub outputs: Vec<Output>,
+}
+
 /// Use cases of state versions.
 #[derive(Clone)]
 pub struct StateVersions {
@@ -46,6 +57,9 @@ impl StateVersions {
 
     /// Proposes a version and gives the ticket for its bytes. Nothing visible moves.
     ///
+    /// `outputs` are what the client says the outputs will be; they are believed only if it encrypts the document, so that
+    /// nobody else can look.
+    ///
     /// # Errors
     /// [`Failure::Commit`]; [`Failure::Missing`]; [`Failure::Denied`]; a failing store.
     pub async fn propose(
@@ -54,6 +68,7 @@ impl StateVersions {
         workspace: WorkspaceId,
         proposal: &Proposal,
         force: bool,
+        outputs: &[Output],
     ) -> Result<Ticket, Failure> {
         let remembered = self.driven.workspaces.remembered(&workspace);
         let unchecked =
@@ -65,7 +80,14 @@ impl StateVersions {
             let newest = self.driven.workspaces.newest(&workspace).await?;
             self.decide_proposal(actor, newest, workspace, proposal, force)?
         };
-        self.driven.versions.propose(&Pending::of(&ticket, self.driven.clock.now())).await?;
+        let mut pending = Pending::of(&ticket, self.driven.clock.now());
+        if !outputs.is_empty() {
+            let attempt = self.new_attempt();
+            let key = BlobKey { version: ticket.version, attempt, kind: BlobKind::Outputs };
+            self.driven.blobs.put_outputs(key, outputs).await?;
+            pending.outputs = Some(attempt);
+        }
+        self.driven.versions.propose(&pending).await?;
         Ok(ticket)
     }
 
@@ -100,8 +122,11 @@ impl StateVersions {
     ) -> Result<StateVersion, Failure> {
         let attempt = self.begin(actor, ticket, TicketKind::State).await?;
         let key = |kind| BlobKey { version: ticket.version, attempt, kind };
-        let measured =
+        let mut measured =
             self.driven.blobs.put_state(key(BlobKind::State), body, self.driven.max_state_bytes).await?;
+        if measured.document.encrypted && measured.document.outputs.is_empty() {
+            measured.document.outputs = self.announced_outputs(ticket.version).await?;
+        }
         if !measured.document.outputs.is_empty() {
             self.driven.blobs.put_outputs(key(BlobKind::Outputs), &measured.document.outputs).await?;
         }
@@ -114,8 +139,7 @@ impl StateVersions {
             });
         let current = committed.await?.value.current.filter(|current| current.id == ticket.version);
         let current = current.ok_or(CommitError::Overtaken)?;
-        // The record holds the description; whoever commits next makes sure of this copy before.
-        let _healed_later = self.driven.versions.remember(&current).await;
+        remember(&self.driven, &current).await;
         Ok(current)
     }
 
@@ -155,7 +179,18 @@ impl StateVersions {
             let newest = self.driven.workspaces.newest(&ticket.workspace()).await?;
             self.admit(actor, newest, ticket)?;
         }
-        Ok(AttemptId::new(self.driven.clock.now(), random(&*self.driven.entropy)))
+        Ok(self.new_attempt())
+    }
+
+    fn new_attempt(&self) -> AttemptId {
+        AttemptId::new(self.driven.clock.now(), random(&*self.driven.entropy))
+    }
+
+    /// The outputs that came with a proposal.
+    async fn announced_outputs(&self, version: StateVersionId) -> Result<Vec<Output>, Failure> {
+        let pending = self.driven.versions.pending(version).await?;
+        let Some(attempt) = pending.and_then(|pending| pending.outputs) else { return Ok(Vec::new()) };
+        Ok(self.driven.blobs.outputs(BlobKey { version, attempt, kind: BlobKind::Outputs }).await?)
     }
 
     fn admit(
@@ -181,10 +216,14 @@ impl StateVersions {
         workspace: WorkspaceId,
         proposal: &Proposal,
         force: bool,
-        state: Bytes,
+        inline: Inline,
     ) -> Result<StateVersion, Failure> {
-        let ticket = self.propose(actor, workspace, proposal, force).await?;
-        self.upload(actor, &ticket, Box::pin(stream::iter([Ok(state)]))).await
+        let ticket = self.propose(actor, workspace, proposal, force, &inline.outputs).await?;
+        let body = |bytes: Bytes| -> ByteStream { Box::pin(stream::iter([Ok(bytes)])) };
+        if let Some(json) = inline.json_state {
+            self.upload_json(actor, &ticket.for_json_state(), body(json)).await?;
+        }
+        self.upload(actor, &ticket, body(inline.state)).await
     }
 
     /// The version of that id, finalized or not.
@@ -306,12 +345,40 @@ impl StateVersions {
         Ok(numbered.map(|(index, output)| (OutputId { version: version.id, index }, output)).collect())
     }
 
-    async fn readable(&self, actor: &Actor, id: WorkspaceId) -> Result<Workspace, Failure> {
+    /// The JSON rendering of a committed version, as it came; a rollback has that of the version it went back to.
+    ///
+    /// # Errors
+    /// [`Failure::Missing`], also when the client sent none; [`Failure::Store`].
+    pub async fn download_json(&self, actor: &Actor, id: StateVersionId) -> Result<ByteStream, Failure> {
+        let mut version = self.finalized(actor, id).await?;
+        loop {
+            let kind = BlobKind::JsonState;
+            if let Some(attempt) = self.driven.blobs.first_attempt(version.id, kind).await? {
+                return Ok(self.driven.blobs.open(BlobKey { version: version.id, attempt, kind }).await?);
+            }
+            let missing = || Failure::missing("JSON rendering of state version", id);
+            // Rollbacks go back in the history, so this ends.
+            version = match version.rolled_back_from {
+                Some(from) => self.finalized(actor, from).await?,
+                None => return Err(missing()),
+            };
+        }
+    }
+
+    pub(super) fn driven(&self) -> &Driven {
+        &self.driven
+    }
+
+    pub(super) async fn readable(&self, actor: &Actor, id: WorkspaceId) -> Result<Workspace, Failure> {
         let entry = self.driven.workspaces.newest(&id).await?;
         visible(&self.driven, actor, entry).ok_or_else(|| Failure::missing("workspace", id.to_wire()))
     }
 
-    async fn committed(&self, workspace: &Workspace, ordinal: u32) -> Result<Option<StateVersion>, Failure> {
+    pub(super) async fn committed(
+        &self,
+        workspace: &Workspace,
+        ordinal: u32,
+    ) -> Result<Option<StateVersion>, Failure> {
         match &workspace.current {
             Some(current) if current.id.ordinal == ordinal => Ok(Some(current.clone())),
             Some(current) if current.id.ordinal > ordinal => {
@@ -322,6 +389,12 @@ impl StateVersions {
     }
 }
 
-fn blob(version: &StateVersion, kind: BlobKind) -> BlobKey {
+pub(super) fn blob(version: &StateVersion, kind: BlobKind) -> BlobKey {
     BlobKey { version: version.id, attempt: version.attempt, kind }
+}
+
+/// Keeps the history's copy of what was just committed. The record holds the description; whoever commits next makes sure
+/// of this copy before.
+pub(super) async fn remember(driven: &Driven, current: &StateVersion) {
+    let _healed_later = driven.versions.remember(current).await;
 }

@@ -1,7 +1,7 @@
 //! Workspaces: create, find, list, change, lock, delete.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use opentaco_domain::actor::Actor;
@@ -10,20 +10,18 @@ use opentaco_domain::lock::{LockError, LockRequest};
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
 use opentaco_domain::page::{Page, PageRequest};
 use opentaco_domain::rbac::{Manage, Read, UseLock, Write};
+use opentaco_domain::settings::{MAX_CONSUMERS, SettingsChange};
 use opentaco_domain::tag::{BadTags, Tags};
 use opentaco_domain::time::Timestamp;
-use opentaco_domain::workspace::{Deletion, NameClaim, Outcome, SettingsChange, Workspace};
+use opentaco_domain::workspace::{Deletion, Outcome, Update, Workspace};
 
 use super::organizations::Organizations;
-use super::{Driven, Failure};
+use super::workspace_query::WorkspaceQuery;
+use super::{Driven, Failure, names};
 use crate::change::{Changed, Decision, change};
 use crate::driven::catalog::Hint;
 use crate::driven::records::{ChangeKind, Versioned};
 use crate::driven::{StoreError, random};
-
-/// How long a half-made workspace is given before its creation is closed as abandoned.
-const CREATION_GRACE: Duration = Duration::from_secs(2);
-const CREATION_POLLS: u32 = 10;
 
 /// A workspace to be made.
 #[derive(Clone, Debug)]
@@ -36,29 +34,6 @@ pub struct NewWorkspace {
     pub settings: SettingsChange,
     /// With which tags.
     pub tags: Tags,
-}
-
-/// Which workspaces a list shows.
-#[derive(Clone, Debug)]
-pub struct WorkspaceQuery {
-    /// Those of this organization.
-    pub organization: OrganizationName,
-    /// Those whose name contains this.
-    pub name: Option<String>,
-    /// Those that have every one of these tag keys.
-    pub tags: Vec<String>,
-    /// Those that have every one of these tags with just this value.
-    pub tagged: Vec<(String, String)>,
-    /// Which page.
-    pub page: PageRequest,
-}
-
-impl WorkspaceQuery {
-    fn wants(&self, hint: &Hint) -> bool {
-        self.name.as_ref().is_none_or(|part| hint.name.as_str().contains(part))
-            && self.tags.iter().all(|tag| hint.tags.has_key(tag))
-            && self.tagged.iter().all(|(key, value)| hint.tags.has(key, value))
-    }
 }
 
 /// Use cases of workspaces.
@@ -93,7 +68,8 @@ impl Workspaces {
         );
         self.driven.policy.grant::<Write>(actor, &workspace)?;
         self.organizations.ensure(actor, &new.organization).await?;
-        self.claim(actor, &workspace).await?;
+        self.check_project(actor, &new.organization, &new.settings).await?;
+        names::claim(&self.driven, actor, &workspace, &new.name).await?;
         self.driven.catalog.note(&new.organization, 1, &Hint::of(&workspace)).await?;
         let author = (&actor.subject, actor.door);
         let records = &*self.driven.workspaces;
@@ -107,61 +83,19 @@ impl Workspaces {
         Ok(workspace)
     }
 
-    /// Takes the name for a workspace, from nobody or from a dead one.
-    async fn claim(&self, actor: &Actor, taker: &Workspace) -> Result<(), Failure> {
-        let key = (taker.organization.clone(), taker.name.clone());
-        let author = (&actor.subject, actor.door);
-        let mut dead = None;
-        loop {
-            let names = &*self.driven.names;
-            let claimed =
-                change(self.driven.around(), names, &key, author, ChangeKind::Claimed, |entry, _| {
-                    let claim = entry.map(|entry| &entry.value);
-                    match NameClaim::may_take(claim, taker.id, dead) {
-                        Err(holder) => Ok::<_, Failure>(Decision::Keep(Some(holder))),
-                        Ok(()) if claim.is_some_and(|claim| claim.workspace == Some(taker.id)) => {
-                            Ok(Decision::Keep(None))
-                        }
-                        Ok(()) => Ok(Decision::Append(claim_of(taker, Some(taker.id)), None)),
-                    }
-                });
-            let Some(holder) = claimed.await?.answer else { return Ok(()) };
-            if self.lives_under(holder, &key.1).await? || !self.close_creation(actor, holder, taker).await? {
-                return Err(Failure::NameTaken { organization: key.0, name: key.1 });
-            }
-            dead = Some(holder);
-        }
-    }
-
-    /// Whether a claim's holder lives under that name; one that is being made is given time.
-    async fn lives_under(&self, holder: WorkspaceId, name: &WorkspaceName) -> Result<bool, Failure> {
-        for _ in 0..CREATION_POLLS {
-            if let Some(entry) = self.driven.workspaces.newest(&holder).await? {
-                return Ok(entry.value.is_live() && &entry.value.name == name);
-            }
-            self.driven.clock.sleep(CREATION_GRACE / CREATION_POLLS).await;
-        }
-        Ok(false)
-    }
-
-    /// Closes the record of a holder that is not alive, so that its creation can no longer succeed. False when it came
-    /// alive meanwhile.
-    async fn close_creation(
+    /// A project that a change names must be one of the organization's.
+    async fn check_project(
         &self,
         actor: &Actor,
-        holder: WorkspaceId,
-        taker: &Workspace,
-    ) -> Result<bool, Failure> {
-        let author = (&actor.subject, actor.door);
-        let records = &*self.driven.workspaces;
-        let closed =
-            change(self.driven.around(), records, &holder, author, ChangeKind::Abandoned, |entry, _| {
-                Ok::<_, Failure>(match entry {
-                    Some(entry) => Decision::Keep(!(entry.value.is_live() && entry.value.name == taker.name)),
-                    None => Decision::Append(Workspace { id: holder, ..taker.clone() }.abandoned(), true),
-                })
-            });
-        Ok(closed.await?.answer)
+        organization: &OrganizationName,
+        settings: &SettingsChange,
+    ) -> Result<(), Failure> {
+        let Some(project) = settings.project() else { return Ok(()) };
+        let missing = || Failure::missing("project", project);
+        if project.organization() != organization {
+            return Err(missing());
+        }
+        self.organizations.read(actor, organization).await?.project(project).map(drop).ok_or_else(missing)
     }
 
     /// The workspace of that id.
@@ -197,34 +131,130 @@ impl Workspaces {
     /// [`Failure::Store`].
     pub async fn list(&self, actor: &Actor, query: &WorkspaceQuery) -> Result<Page<Workspace>, Failure> {
         let mut hints = self.driven.catalog.hints(&query.organization).await?;
-        hints.retain(|hint| query.wants(hint));
-        hints.sort_by(|a, b| a.name.cmp(&b.name).then(a.workspace.cmp(&b.workspace)));
+        query.select(&mut hints);
         let total = hints.len();
         let on_page = hints.into_iter().skip(query.page.skip()).take(query.page.size());
         let ids: Vec<WorkspaceId> = on_page.map(|hint| hint.workspace).collect();
+        let items = self.live(actor, &ids).await?;
+        Ok(Page { items, request: query.page, total })
+    }
+
+    /// Those of the workspaces that live and may be seen, read side by side.
+    async fn live(&self, actor: &Actor, ids: &[WorkspaceId]) -> Result<Vec<Workspace>, Failure> {
         let entries = join_all(ids.iter().map(|id| self.driven.workspaces.newest(id))).await;
         // One unreadable record is logged where it was read, and must not hide all the others.
         let readable = entries.into_iter().filter(|entry| !matches!(entry, Err(StoreError::Corrupt(_))));
         let entries = readable.collect::<Result<Vec<_>, _>>()?;
-        let items = entries.into_iter().filter_map(|entry| visible(&self.driven, actor, entry)).collect();
-        Ok(Page { items, request: query.page, total })
+        for dead in entries.iter().flatten().filter(|entry| !entry.value.is_live()) {
+            // Its hint got lost when it died. No entry follows a tombstone, so the next number is free.
+            let (organization, hint) = (&dead.value.organization, Hint::of(&dead.value));
+            let _healed_later = self.driven.catalog.note(organization, dead.number + 1, &hint).await;
+        }
+        Ok(entries.into_iter().filter_map(|entry| visible(&self.driven, actor, entry)).collect())
     }
 
-    /// Changes settings.
+    /// Changes settings, tags and name at once.
+    ///
+    /// A new name is announced in the record, then claimed, then borne; only the last of the three is visible, and it
+    /// brings everything else with it.
     ///
     /// # Errors
-    /// [`Failure::Missing`]; [`Failure::Denied`]; a failing store.
-    pub async fn change_settings(
+    /// [`Failure::NameTaken`]; [`Failure::Missing`], also for a project; [`Failure::Denied`]; a failing store.
+    pub async fn update(
         &self,
         actor: &Actor,
         id: WorkspaceId,
-        settings: &SettingsChange,
+        update: &Update,
     ) -> Result<Workspace, Failure> {
-        let changed = self.mutate(actor, id, ChangeKind::Changed, |workspace, _, now| {
-            let grant = self.driven.policy.grant::<Write>(actor, workspace)?;
-            Ok(workspace.change_settings(&grant, settings, now)?)
+        let old = self.read(actor, id).await?;
+        self.check_project(actor, &old.organization, &update.settings).await?;
+        let name = update.name.as_ref().filter(|name| **name != old.name);
+        let old_claim = match name {
+            Some(name) => self.claim_new_name(actor, &old, name).await?,
+            None => None,
+        };
+        let kind = if name.is_some() { ChangeKind::Renamed } else { ChangeKind::Changed };
+        let changed = self.mutate(actor, id, kind, |workspace, _, now| {
+            let policy = &self.driven.policy;
+            let grant = policy.grant::<Write>(actor, workspace)?;
+            let manage =
+                update.needs_manage().then(|| policy.grant::<Manage>(actor, workspace)).transpose()?;
+            Ok(workspace.update(&grant, manage.as_ref(), update, now)?)
         });
-        self.noted(changed.await?).await
+        let changed = self.noted(changed.await?).await?;
+        if name.is_some() {
+            names::release(&self.driven, actor, &old, &old.name, old_claim).await;
+        }
+        Ok(changed)
+    }
+
+    /// Announces a new name and claims it. Gives the number of the old name's claim.
+    async fn claim_new_name(
+        &self,
+        actor: &Actor,
+        workspace: &Workspace,
+        name: &WorkspaceName,
+    ) -> Result<Option<u64>, Failure> {
+        let id = workspace.id;
+        let announced = self.mutate(actor, id, ChangeKind::Changed, |workspace, _, _| {
+            let grant = self.driven.policy.grant::<Manage>(actor, workspace)?;
+            Ok(workspace.begin_rename(&grant, name)?)
+        });
+        announced.await?;
+        let old_claim = names::claim_number(&self.driven, &workspace.organization, &workspace.name).await?;
+        if let Err(failure) = names::claim(&self.driven, actor, workspace, name).await {
+            let cancelled = self
+                .mutate(actor, id, ChangeKind::Changed, |workspace, _, _| Ok(workspace.cancel_rename(name)));
+            let _an_announcement_alone_binds_nobody = cancelled.await;
+            return Err(failure);
+        }
+        Ok(old_claim)
+    }
+
+    /// A page of the workspaces that may read its state when not all may.
+    ///
+    /// # Errors
+    /// [`Failure::Missing`]; [`Failure::Store`].
+    pub async fn consumers(
+        &self,
+        actor: &Actor,
+        id: WorkspaceId,
+        page: PageRequest,
+    ) -> Result<Page<Workspace>, Failure> {
+        let consumers = self.read(actor, id).await?.settings.consumers;
+        let on_page: Vec<WorkspaceId> =
+            consumers.iter().copied().skip(page.skip()).take(page.size()).collect();
+        Ok(Page { items: self.live(actor, &on_page).await?, request: page, total: consumers.len() })
+    }
+
+    /// Replaces the workspaces that may read its state by what `consumers` makes of them. A new one must exist in the
+    /// same organization.
+    ///
+    /// # Errors
+    /// [`Failure::Missing`], also for a consumer; [`Failure::Workspace`]; [`Failure::Denied`]; a failing store.
+    pub async fn change_consumers(
+        &self,
+        actor: &Actor,
+        id: WorkspaceId,
+        consumers: impl Fn(&BTreeSet<WorkspaceId>) -> BTreeSet<WorkspaceId>,
+    ) -> Result<Workspace, Failure> {
+        let old = self.read(actor, id).await?;
+        let wanted = consumers(&old.settings.consumers);
+        let new: Vec<WorkspaceId> = wanted.difference(&old.settings.consumers).copied().collect();
+        if wanted.len() <= MAX_CONSUMERS {
+            let live = self.live(actor, &new).await?;
+            let here = |id: &WorkspaceId| {
+                live.iter().any(|other| other.id == *id && other.organization == old.organization)
+            };
+            if let Some(unknown) = new.iter().find(|id| !here(id)) {
+                return Err(Failure::missing("workspace", unknown.to_wire()));
+            }
+        }
+        let changed = self.mutate(actor, id, ChangeKind::Changed, |workspace, _, now| {
+            let grant = self.driven.policy.grant::<Manage>(actor, workspace)?;
+            Ok(workspace.change_consumers(&grant, consumers(&workspace.settings.consumers), now)?)
+        });
+        Ok(changed.await?.value)
     }
 
     /// Replaces the tags by what `tags` makes of them.
@@ -239,7 +269,8 @@ impl Workspaces {
     ) -> Result<Workspace, Failure> {
         let changed = self.mutate(actor, id, ChangeKind::Changed, |workspace, _, now| {
             let grant = self.driven.policy.grant::<Write>(actor, workspace)?;
-            Ok(workspace.change_tags(&grant, tags(&workspace.tags)?, now)?)
+            let update = Update { tags: Some(tags(&workspace.tags)?), ..Update::default() };
+            Ok(workspace.update(&grant, None, &update, now)?)
         });
         self.noted(changed.await?).await
     }
@@ -294,20 +325,10 @@ impl Workspaces {
             Ok(workspace.delete(&grant, how, now)?)
         });
         let entry = deleted.await?;
-        let key = (entry.value.organization.clone(), entry.value.name.clone());
-        let author = (&actor.subject, actor.door);
-        let names = &*self.driven.names;
-        let _healed_later =
-            change(self.driven.around(), names, &key, author, ChangeKind::Released, |claim, _| {
-                Ok::<_, Failure>(match claim {
-                    Some(claim) if claim.value.workspace == Some(id) => {
-                        Decision::Append(claim_of(&entry.value, None), ())
-                    }
-                    _ => Decision::Keep(()),
-                })
-            })
-            .await;
-        let _healed_later = self.driven.catalog.note(&key.0, entry.number, &Hint::of(&entry.value)).await;
+        let (workspace, number) = (&entry.value, entry.number);
+        names::release(&self.driven, actor, workspace, &workspace.name, None).await;
+        let hint = Hint::of(workspace);
+        let _healed_later = self.driven.catalog.note(&workspace.organization, number, &hint).await;
         Ok(())
     }
 
@@ -328,14 +349,6 @@ impl Workspaces {
         rule: impl FnMut(&Workspace, u64, Timestamp) -> Result<Outcome, Failure>,
     ) -> Result<Versioned<Workspace>, Failure> {
         mutate(&self.driven, actor, id, kind, rule).await
-    }
-}
-
-fn claim_of(workspace: &Workspace, holder: Option<WorkspaceId>) -> NameClaim {
-    NameClaim {
-        organization: workspace.organization.clone(),
-        name: workspace.name.clone(),
-        workspace: holder,
     }
 }
 

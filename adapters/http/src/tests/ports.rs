@@ -9,13 +9,13 @@ use futures_util::{StreamExt as _, stream};
 use opentaco_domain::actor::Subject;
 use opentaco_domain::claims::{CodeClaims, LoginSession};
 use opentaco_domain::commit::Ticket;
-use opentaco_domain::id::{StateVersionId, TokenId, WorkspaceId};
+use opentaco_domain::id::{AttemptId, StateVersionId, TokenId, WorkspaceId};
 use opentaco_domain::name::OrganizationName;
 use opentaco_domain::rbac::Policy;
 use opentaco_domain::state::{Document, Md5, Measured, Output, Sha256, StateVersion};
 use opentaco_domain::time::Timestamp;
 use opentaco_domain::token::{ApiToken, TokenRecord};
-use opentaco_ports::driven::blobs::{BlobKey, Blobs, PutError};
+use opentaco_ports::driven::blobs::{BlobKey, BlobKind, Blobs, PutError};
 use opentaco_ports::driven::catalog::{Catalog, Hint};
 use opentaco_ports::driven::records::{Appended, Change, Link, Record, Records, Versioned};
 use opentaco_ports::driven::tokens::{TokenMade, Tokens};
@@ -25,6 +25,7 @@ use opentaco_ports::driving::Driven;
 use opentaco_ports::driving::access::Access;
 use opentaco_ports::driving::login::{Login, Method};
 use opentaco_ports::driving::organizations::Organizations;
+use opentaco_ports::driving::projects::Projects;
 use opentaco_ports::driving::state_versions::StateVersions;
 use opentaco_ports::driving::workspaces::Workspaces;
 
@@ -179,6 +180,10 @@ impl Blobs for Kept {
         Ok(())
     }
 
+    async fn first_attempt(&self, _: StateVersionId, _: BlobKind) -> Result<Option<AttemptId>, StoreError> {
+        Ok(None)
+    }
+
     async fn open(&self, key: BlobKey) -> Result<ByteStream, StoreError> {
         let bytes = self.with(|inner| inner.bytes.get(&key.version).cloned().unwrap_or_default());
         Ok(Box::pin(stream::iter([Ok(bytes.into())])))
@@ -318,7 +323,8 @@ pub(super) fn doors() -> (Doors, String, String) {
         access: Access::new(driven.clone()),
         workspaces: Workspaces::new(driven.clone()),
         state_versions: StateVersions::new(driven.clone()),
-        organizations: Organizations::new(driven),
+        organizations: Organizations::new(driven.clone()),
+        projects: Projects::new(driven),
         login,
         sealer: kept.clone(),
         entropy: kept,

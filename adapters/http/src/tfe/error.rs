@@ -9,6 +9,7 @@ use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use opentaco_domain::commit::CommitError;
 use opentaco_domain::lock::{Lock, LockError};
+use opentaco_domain::project::ProjectError;
 use opentaco_domain::workspace::WorkspaceError;
 use opentaco_ports::driven::StoreError;
 use opentaco_ports::driven::blobs::PutError;
@@ -192,9 +193,13 @@ fn tell_failure(failure: &Failure, address: Option<&str>) -> Told {
         | Failure::Lock(LockError::Deleted)
         | Failure::Workspace(WorkspaceError::Deleted)
         | Failure::Commit(CommitError::Deleted) => told(S::NOT_FOUND, "not found", text()),
-        Failure::Denied(_) | Failure::Commit(CommitError::Expired) => told(S::FORBIDDEN, "forbidden", text()),
+        Failure::Denied(_)
+        | Failure::Workspace(WorkspaceError::NotManager)
+        | Failure::Commit(CommitError::Expired) => told(S::FORBIDDEN, "forbidden", text()),
         Failure::NameTaken { .. }
         | Failure::OrganizationTaken(_)
+        | Failure::Project(ProjectError::NameTaken(_) | ProjectError::Description | ProjectError::TooMany)
+        | Failure::Workspace(WorkspaceError::Settings(_))
         | Failure::Tags(_)
         | Failure::Commit(CommitError::SerialTooLarge(_)) => {
             told(S::UNPROCESSABLE_ENTITY, "invalid attribute", text())
@@ -210,7 +215,9 @@ fn tell_failure(failure: &Failure, address: Option<&str>) -> Told {
         Failure::Workspace(WorkspaceError::StillManages(_)) => {
             told(S::CONFLICT, "workspace is not safe to delete", text())
         }
-        Failure::Commit(
+        Failure::Project(ProjectError::NotEmpty(_) | ProjectError::Default)
+        | Failure::Workspace(WorkspaceError::RenameLost(_))
+        | Failure::Commit(
             CommitError::Fenced
             | CommitError::SerialDoesNotRise { .. }
             | CommitError::ForeignLineage { .. }
@@ -218,9 +225,11 @@ fn tell_failure(failure: &Failure, address: Option<&str>) -> Told {
             | CommitError::Finalized
             | CommitError::Full,
         ) => told(S::CONFLICT, "conflict", text()),
-        Failure::Commit(CommitError::DigestMismatch { .. } | CommitError::DocumentMismatch { .. }) => {
-            told(S::UNPROCESSABLE_ENTITY, "state does not match", text())
-        }
+        Failure::Commit(
+            CommitError::DigestMismatch { .. }
+            | CommitError::DocumentMismatch { .. }
+            | CommitError::NoSerial(_),
+        ) => told(S::UNPROCESSABLE_ENTITY, "state does not match", text()),
         Failure::Put(PutError::TooLarge(limit)) => {
             told(S::PAYLOAD_TOO_LARGE, "payload too large", state_too_large(*limit))
         }

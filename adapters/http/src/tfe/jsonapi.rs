@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::Answer;
 use super::error::ApiError;
+use super::include::Included;
 use crate::body::{self, SMALL};
 
 /// The media type of this API.
@@ -51,17 +52,38 @@ pub(super) fn one(kind: &str, id: impl Display) -> Value {
     json!({"data": {"type": kind, "id": format!("{id}")}})
 }
 
+/// What refers to a resource.
+pub(super) fn one_of<A>(resource: &Resource<A>) -> Value {
+    json!({"type": resource.kind, "id": resource.id})
+}
+
 /// An answer of one resource.
 pub(super) fn single<A: Serialize>(status: StatusCode, resource: &Resource<A>) -> Answer {
+    single_with(status, resource, &Included::default())
+}
+
+/// An answer of one resource and what it brings along.
+pub(super) fn single_with<A: Serialize>(
+    status: StatusCode,
+    resource: &Resource<A>,
+    included: &Included,
+) -> Answer {
     #[derive(Serialize)]
     struct Document<'a, A> {
         data: &'a Resource<A>,
+        #[serde(skip_serializing_if = "<[Value]>::is_empty")]
+        included: &'a [Value],
     }
-    answer(status, &Document { data: resource })
+    answer(status, &Document { data: resource, included: included.resources() })
 }
 
 /// An answer of one page of resources.
 pub(super) fn page<A: Serialize>(page: &Page<Resource<A>>) -> Answer {
+    page_with(page, &Included::default())
+}
+
+/// An answer of one page of resources and what they bring along.
+pub(super) fn page_with<A: Serialize>(page: &Page<Resource<A>>, included: &Included) -> Answer {
     let pagination = json!({
         "current-page": page.request.number(),
         "page-size": page.request.size(),
@@ -70,7 +92,7 @@ pub(super) fn page<A: Serialize>(page: &Page<Resource<A>>) -> Answer {
         "total-pages": page.pages(),
         "total-count": page.total,
     });
-    list(&page.items, &pagination)
+    list(&page.items, &pagination, included)
 }
 
 /// An answer of all resources, as one page.
@@ -83,16 +105,19 @@ pub(super) fn whole<A: Serialize>(items: &[Resource<A>]) -> Answer {
         "total-pages": 1,
         "total-count": items.len(),
     });
-    list(items, &pagination)
+    list(items, &pagination, &Included::default())
 }
 
-fn list<A: Serialize>(data: &[Resource<A>], pagination: &Value) -> Answer {
+fn list<A: Serialize>(data: &[Resource<A>], pagination: &Value, included: &Included) -> Answer {
     #[derive(Serialize)]
     struct Document<'a, A> {
         data: &'a [Resource<A>],
+        #[serde(skip_serializing_if = "<[Value]>::is_empty")]
+        included: &'a [Value],
         meta: Value,
     }
-    answer(StatusCode::OK, &Document { data, meta: json!({"pagination": pagination}) })
+    let included = included.resources();
+    answer(StatusCode::OK, &Document { data, included, meta: json!({"pagination": pagination}) })
 }
 
 fn answer(status: StatusCode, document: &impl Serialize) -> Answer {
@@ -144,6 +169,17 @@ impl Document {
             Some(Value::Null) => Ok(Some(Vec::new())),
             Some(Value::Array(items)) => Ok(Some(items)),
             Some(_) => Err(ApiError::Invalid(format!("data/relationships/{name}/data must be a list"))),
+        }
+    }
+
+    /// The id of a relationship to one; none when it is absent or null.
+    pub(super) fn related_id(&self, name: &str) -> Result<Option<String>, ApiError> {
+        match self.0.pointer(&format!("/data/relationships/{name}/data")) {
+            None | Some(Value::Null) => Ok(None),
+            Some(related) => match related.get("id") {
+                Some(Value::String(id)) => Ok(Some(id.clone())),
+                _ => Err(ApiError::Invalid(format!("data/relationships/{name}/data/id must be a string"))),
+            },
         }
     }
 
@@ -216,11 +252,21 @@ impl Attributes {
 
     /// Takes a truth value; absent is false.
     pub(super) fn flag(&mut self, name: &str) -> Result<bool, ApiError> {
+        Ok(self.optional_flag(name)?.unwrap_or(false))
+    }
+
+    /// Takes a truth value.
+    pub(super) fn optional_flag(&mut self, name: &str) -> Result<Option<bool>, ApiError> {
         match self.0.remove(name) {
-            None | Some(Value::Null) => Ok(false),
-            Some(Value::Bool(flag)) => Ok(flag),
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
             Some(_) => Err(ApiError::Invalid(format!("attribute {name} must be true or false"))),
         }
+    }
+
+    /// Takes a value as it is.
+    pub(super) fn value(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name).filter(|value| !value.is_null())
     }
 }
 

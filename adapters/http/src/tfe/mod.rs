@@ -1,12 +1,15 @@
 //! The Terraform Cloud API, as far as state needs it.
 
 pub(crate) mod account;
+pub(crate) mod consumers;
 pub(crate) mod discovery;
 pub(crate) mod error;
+mod include;
 mod jsonapi;
 pub(crate) mod locks;
 pub(crate) mod organizations;
 pub(crate) mod outputs;
+pub(crate) mod projects;
 mod query;
 mod state_version_document;
 pub(crate) mod state_versions;
@@ -41,6 +44,8 @@ pub(crate) async fn headers(
     };
     let headers = answer.headers_mut();
     headers.insert(HeaderName::from_static("tfp-api-version"), HeaderValue::from_static("2.6"));
+    // Seconds. Terraform takes snapshots during an apply only while each answer of an upload says so.
+    headers.insert(HeaderName::from_static("x-terraform-snapshot-interval"), HeaderValue::from_static("20"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(answer)

@@ -5,6 +5,7 @@ use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::Payload;
 use futures_util::future::join_all;
+use opentaco_domain::id::ProjectId;
 use opentaco_domain::name::OrganizationName;
 use opentaco_domain::organization::{Organization, email};
 use opentaco_domain::page::Page;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::Answer;
 use super::error::ApiError;
-use super::jsonapi::{self, Document, Resource};
+use super::jsonapi::{self, Document, Resource, one};
 use super::query::Query;
 use crate::auth::{Addressed, Call};
 use crate::task;
@@ -73,7 +74,8 @@ pub(crate) async fn entitlements(call: Call<OrganizationName>) -> Answer {
     jsonapi::single(StatusCode::OK, &Resource::new("entitlement-sets", &call.at, attributes))
 }
 
-fn document(organization: &Organization) -> Resource<Value> {
+/// An organization as this API shows it.
+pub(super) fn document(organization: &Organization) -> Resource<Value> {
     let attributes = json!({
         "name": organization.name.as_str(),
         "external-id": organization.name.as_str(),
@@ -87,5 +89,7 @@ fn document(organization: &Organization) -> Resource<Value> {
             "can-manage-users": false,
         },
     });
-    Resource::new("organizations", &organization.name, attributes)
+    let default = ProjectId::default_of(&organization.name);
+    let related = json!({"default-project": one("projects", default)});
+    Resource::new("organizations", &organization.name, attributes).related(related)
 }

@@ -1,16 +1,19 @@
 //! Outputs of state versions. Their values and types are passed on as the text they are, so no number loses digits.
 
+use std::collections::BTreeMap;
+
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use opentaco_domain::id::{OutputId, StateVersionId, WorkspaceId};
 use opentaco_domain::page::Page;
 use opentaco_domain::state::Output;
 use opentaco_ports::driving::Failure;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Answer;
+use super::error::ApiError;
 use super::jsonapi::{self, Resource};
 use super::query::Query;
 use crate::auth::{Addressed, Call};
@@ -51,15 +54,50 @@ pub(crate) async fn read(call: Call<OutputId>) -> Answer {
     jsonapi::single(StatusCode::OK, &document(id, &output, Some(&output.value_json)))
 }
 
+/// An output as lists show it: without its value where it is sensitive.
+pub(super) fn listed(id: OutputId, output: &Output) -> Resource<impl Serialize> {
+    document(id, output, output.listed_value())
+}
+
+/// The most outputs that a client may tell of.
+const MAX_ANNOUNCED: usize = 10_000;
+
+/// The outputs in a `json-state-outputs` attribute: an object of `{"value", "type", "sensitive"}` by name.
+pub(super) fn announced(json: &[u8]) -> Result<Vec<Output>, ApiError> {
+    #[derive(Deserialize)]
+    struct Announced {
+        value: Box<RawValue>,
+        #[serde(rename = "type")]
+        kind: Box<RawValue>,
+        #[serde(default)]
+        sensitive: bool,
+    }
+    let bad = || ApiError::invalid("attribute json-state-outputs must be an object of outputs in base64");
+    if json.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Vec::new());
+    }
+    let by_name: Option<BTreeMap<String, Announced>> = serde_json::from_slice(json).map_err(|_| bad())?;
+    let by_name = by_name.unwrap_or_default();
+    if by_name.len() > MAX_ANNOUNCED {
+        return Err(ApiError::Invalid(format!("json-state-outputs has more than {MAX_ANNOUNCED} outputs")));
+    }
+    let output = |(name, announced): (String, Announced)| Output {
+        name,
+        sensitive: announced.sensitive,
+        type_json: announced.kind.get().to_owned(),
+        value_json: announced.value.get().to_owned(),
+    };
+    Ok(by_name.into_iter().map(output).collect())
+}
+
 /// All of them, unless a page is asked for.
 fn show(outputs: &[(OutputId, Output)], query: &Query) -> Answer {
     let Some(request) = query.page() else {
-        let all: Vec<_> =
-            outputs.iter().map(|(id, output)| document(*id, output, output.listed_value())).collect();
+        let all: Vec<_> = outputs.iter().map(|(id, output)| listed(*id, output)).collect();
         return jsonapi::whole(&all);
     };
     let on_page = outputs.iter().skip(request.skip()).take(request.size());
-    let items = on_page.map(|(id, output)| document(*id, output, output.listed_value())).collect();
+    let items = on_page.map(|(id, output)| listed(*id, output)).collect();
     jsonapi::page(&Page { items, request, total: outputs.len() })
 }
 

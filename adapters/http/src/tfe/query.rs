@@ -29,15 +29,13 @@ impl Query {
         items.map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
     }
 
-    /// The tags of `filter[tagged][n][key]` and `filter[tagged][n][value]` that have a value, in no order; one without a
-    /// value is only a key, which `search[tags]` has too.
-    pub(super) fn tagged(&self) -> Vec<(String, String)> {
+    /// The tags of `filter[tagged][n][key]` and `filter[tagged][n][value]`, in no order; one without a value is a key that
+    /// may have any.
+    pub(super) fn tagged(&self) -> Vec<(String, Option<String>)> {
         let keys = self.0.iter().filter_map(|(name, key)| Some((name.strip_suffix("[key]")?, key)));
-        let keys = keys.filter(|(filter, _)| filter.starts_with("filter[tagged]["));
-        let pairs = keys.filter_map(|(filter, key)| {
-            Some((key.clone(), self.get(&format!("{filter}[value]"))?.to_owned()))
-        });
-        pairs.collect()
+        let keys = keys.filter(|(filter, key)| filter.starts_with("filter[tagged][") && !key.is_empty());
+        let value = |filter| self.get(&format!("{filter}[value]")).map(str::to_owned);
+        keys.map(|(filter, key)| (key.clone(), value(filter))).collect()
     }
 
     /// The page that is asked for, if any is.
@@ -71,7 +69,9 @@ mod tests {
         let query = query(
             "filter[tagged][1][value]=b&filter[tagged][0][key]=x&filter[tagged][0][value]=a&filter[tagged][1][key]=y&filter[tagged][2][key]=z",
         );
-        assert_eq!(query.tagged(), [("x".to_owned(), "a".to_owned()), ("y".to_owned(), "b".to_owned())]);
+        let tagged = query.tagged();
+        let tagged: Vec<_> = tagged.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
+        assert_eq!(tagged, [("x", Some("a")), ("y", Some("b")), ("z", None)]);
     }
 
     #[test]

@@ -61,17 +61,21 @@ pub(super) fn finalized(version: &StateVersion, base: &str) -> Resource<Value> {
         "encrypted-by-client": version.encrypted,
         "created-at": time(version.created_at),
         "hosted-state-download-url": format!("{base}{BASE_PATH}/state-versions/{}/download", version.id),
-        "hosted-json-state-download-url": null,
+        "hosted-json-state-download-url":
+            format!("{base}{BASE_PATH}/state-versions/{}/json-download", version.id),
         "hosted-state-upload-url": null,
         "hosted-json-state-upload-url": null,
     });
     let outputs = (0..usize::try_from(version.outputs).unwrap_or(0)).map(|index| {
         json!({"type": "state-version-outputs", "id": OutputId { version: version.id, index }.to_string()})
     });
-    let related = json!({
+    let mut related = json!({
         "created-by": one("users", &version.created_by),
         "outputs": {"data": outputs.collect::<Vec<_>>()},
     });
+    if let Some(from) = version.rolled_back_from {
+        related["rollback-state-version"] = one("state-versions", from);
+    }
     resource(version.id, attributes, related)
 }
 

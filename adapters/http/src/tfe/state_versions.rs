@@ -2,22 +2,24 @@
 
 use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_TYPE;
-use actix_web::web::Payload;
+use actix_web::http::header::{CONTENT_TYPE, USER_AGENT};
+use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse, web};
 use data_encoding::BASE64;
 use opentaco_domain::commit::{Proposal, Ticket};
 use opentaco_domain::id::{StateVersionId, WorkspaceId};
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
-use opentaco_domain::state::Lineage;
+use opentaco_domain::state::{Lineage, Output};
 use opentaco_ports::driven::random;
 use opentaco_ports::driving::Failure;
+use opentaco_ports::driving::state_versions::{Inline, Shown};
 
 use super::error::ApiError;
+use super::include::Included;
 use super::jsonapi::{self, Attributes, Document};
 use super::query::Query;
 use super::state_version_document::{self as document, UploadUrls};
-use super::{Answer, BASE_PATH, locks};
+use super::{Answer, BASE_PATH, include, locks, outputs};
 use crate::auth::{Addressed, Call};
 use crate::body::{self, BodyRefused, SMALL};
 use crate::task;
@@ -36,27 +38,40 @@ impl Addressed for StateVersionId {
 struct Announced {
     proposal: Proposal,
     force: bool,
+    outputs: Vec<Output>,
     state: Option<Vec<u8>>,
+    json_state: Option<Vec<u8>>,
 }
 
 /// Proposes a version, and commits it at once when its bytes came along.
 pub(crate) async fn create(call: Call<WorkspaceId>, payload: Payload) -> Answer {
     // Held to the end, because the state stays in memory until it is stored.
     let (bytes, _permit) = body::read(&call.request, payload, INLINE).await.map_err(refused)?.into_parts();
-    let announced = if bytes.len() > SMALL {
+    let mut announced = if bytes.len() > SMALL {
         web::block(move || announced(&bytes)).await.map_err(|_| ApiError::Crashed)?
     } else {
         announced(&bytes)
     }?;
-    match announced {
-        Announced { proposal, force, state: Some(state) } => commit(call, proposal, force, state).await,
-        Announced { proposal, force, state: None } => propose(call, proposal, force).await,
+    if never_encrypts(&call.request) {
+        // They will be found in the state, so keeping them would be a write for nothing.
+        announced.outputs.clear();
+    }
+    match announced.state.take() {
+        Some(state) => commit(call, announced, state).await,
+        None => propose(call, announced).await,
     }
 }
 
-async fn propose(call: Call<WorkspaceId>, proposal: Proposal, force: bool) -> Answer {
+/// Terraform calls itself `go-tfe` and has no encrypted states; OpenTofu, which has, calls itself otherwise.
+fn never_encrypts(request: &HttpRequest) -> bool {
+    request.headers().get(USER_AGENT).is_some_and(|agent| agent == "go-tfe")
+}
+
+async fn propose(call: Call<WorkspaceId>, announced: Announced) -> Answer {
     let (versions, actor, id) = (call.doors.state_versions.clone(), call.actor.clone(), call.at);
-    let proposed = task::run(async move { versions.propose(&actor, id, &proposal, force).await }).await?;
+    let Announced { proposal, force, outputs, .. } = announced;
+    let proposed =
+        task::run(async move { versions.propose(&actor, id, &proposal, force, &outputs).await }).await?;
     match proposed {
         Ok(ticket) => {
             let urls = upload_urls(&call, &ticket);
@@ -66,10 +81,12 @@ async fn propose(call: Call<WorkspaceId>, proposal: Proposal, force: bool) -> An
     }
 }
 
-async fn commit(call: Call<WorkspaceId>, proposal: Proposal, force: bool, state: Vec<u8>) -> Answer {
+async fn commit(call: Call<WorkspaceId>, announced: Announced, state: Vec<u8>) -> Answer {
     let (versions, actor, id) = (call.doors.state_versions.clone(), call.actor.clone(), call.at);
+    let Announced { proposal, force, outputs, json_state, .. } = announced;
+    let inline = Inline { state: state.into(), json_state: json_state.map(Bytes::from), outputs };
     let committed =
-        task::run(async move { versions.inline(&actor, id, &proposal, force, state.into()).await }).await?;
+        task::run(async move { versions.inline(&actor, id, &proposal, force, inline).await }).await?;
     match committed {
         Ok(version) => jsonapi::single(StatusCode::CREATED, &document::finalized(&version, &call.base())),
         Err(failure) => Err(locks::located(&call.doors.workspaces, &call.actor, call.at, failure).await),
@@ -79,7 +96,22 @@ async fn commit(call: Call<WorkspaceId>, proposal: Proposal, force: bool, state:
 /// The newest finalized version.
 pub(crate) async fn current(call: Call<WorkspaceId>) -> Answer {
     let version = call.doors.state_versions.current(&call.actor, call.at).await?;
-    jsonapi::single(StatusCode::OK, &document::finalized(&version, &call.base()))
+    let included = include::with_version(&call, &version).await?;
+    jsonapi::single_with(StatusCode::OK, &document::finalized(&version, &call.base()), &included)
+}
+
+/// Makes the content of an old version the newest one.
+pub(crate) async fn roll_back(call: Call<WorkspaceId>, payload: Payload) -> Answer {
+    let document = Document::read(&call.request, payload).await?;
+    let to = document.related_id("rollback-state-version")?;
+    let to = jsonapi::required("relationships/rollback-state-version", to)?;
+    let to: StateVersionId = to.parse().map_err(|_| Failure::missing("state version", to))?;
+    let (versions, actor, id) = (call.doors.state_versions.clone(), call.actor.clone(), call.at);
+    let made = task::run(async move { versions.roll_back(&actor, id, to).await }).await?;
+    match made {
+        Ok(version) => jsonapi::single(StatusCode::OK, &document::finalized(&version, &call.base())),
+        Err(failure) => Err(locks::located(&call.doors.workspaces, &call.actor, call.at, failure).await),
+    }
 }
 
 /// A page of the finalized versions, newest first.
@@ -113,7 +145,11 @@ async fn list_of<T: Addressed>(call: &Call<T>, id: WorkspaceId) -> Answer {
 /// One version, finalized or not.
 pub(crate) async fn read(call: Call<StateVersionId>) -> Answer {
     let shown = call.doors.state_versions.show(&call.actor, call.at).await?;
-    jsonapi::single(StatusCode::OK, &document::shown(&shown, &call.base()))
+    let included = match &shown {
+        Shown::Finalized(version) => include::with_version(&call, version).await?,
+        Shown::Pending(_) | Shown::Discarded(_) => Included::default(),
+    };
+    jsonapi::single_with(StatusCode::OK, &document::shown(&shown, &call.base()), &included)
 }
 
 /// The bytes of one version, as they came.
@@ -121,6 +157,12 @@ pub(crate) async fn download(call: Call<StateVersionId>) -> Answer {
     let (version, bytes) = call.doors.state_versions.download(&call.actor, call.at).await?;
     let body = SizedStream::new(version.size, bytes);
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body))
+}
+
+/// Terraform's JSON rendering of one version, as it came.
+pub(crate) async fn download_json(call: Call<StateVersionId>) -> Answer {
+    let bytes = call.doors.state_versions.download_json(&call.actor, call.at).await?;
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).streaming(bytes))
 }
 
 fn refused(refused: BodyRefused) -> ApiError {
@@ -141,9 +183,14 @@ fn announced(bytes: &[u8]) -> Result<Announced, ApiError> {
         md5: jsonapi::required("md5", sent.text("md5")?)?.parse().map_err(named("md5"))?,
         lineage: lineage(&mut sent)?,
     };
-    let decode = |text: String| BASE64.decode(text.as_bytes()).map_err(named("state"));
-    let state = sent.text("state")?.filter(|text| !text.is_empty()).map(decode).transpose()?;
-    Ok(Announced { proposal, force: sent.flag("force")?, state })
+    let mut decoded = |name| {
+        let text = sent.text(name)?.filter(|text| !text.is_empty());
+        text.map(|text| BASE64.decode(text.as_bytes()).map_err(named(name))).transpose()
+    };
+    let (state, json_state) = (decoded("state")?, decoded("json-state")?);
+    let outputs = decoded("json-state-outputs")?.map(|json| outputs::announced(&json)).transpose()?;
+    let outputs = outputs.unwrap_or_default();
+    Ok(Announced { proposal, force: sent.flag("force")?, outputs, state, json_state })
 }
 
 fn lineage(sent: &mut Attributes) -> Result<Option<Lineage>, ApiError> {

@@ -61,6 +61,16 @@ pub(crate) async fn bindings(call: Call<WorkspaceId>) -> Answer {
     show_bindings(&call.doors.workspaces.read(&call.actor, call.at).await?)
 }
 
+/// The bindings that count for a workspace: its own, because projects have none here.
+pub(crate) async fn effective_bindings(call: Call<WorkspaceId>) -> Answer {
+    jsonapi::whole(&effective(&call.doors.workspaces.read(&call.actor, call.at).await?))
+}
+
+/// The same as resources.
+pub(super) fn effective(workspace: &Workspace) -> Vec<Resource<Value>> {
+    resources("effective-tag-bindings", workspace)
+}
+
 /// Adds bindings, or replaces the values of those that are there.
 pub(crate) async fn bind(call: Call<WorkspaceId>, payload: Payload) -> Answer {
     let pairs = pairs(Document::read(&call.request, payload).await?.items()?)?;
@@ -103,8 +113,12 @@ async fn change(
 }
 
 fn show_bindings(workspace: &Workspace) -> Answer {
-    let binding = |(key, value)| Resource::new("tag-bindings", key, json!({"key": key, "value": value}));
-    jsonapi::whole(&workspace.tags.iter().map(binding).collect::<Vec<_>>())
+    jsonapi::whole(&resources("tag-bindings", workspace))
+}
+
+fn resources(kind: &'static str, workspace: &Workspace) -> Vec<Resource<Value>> {
+    let binding = |(key, value)| Resource::new(kind, key, json!({"key": key, "value": value}));
+    workspace.tags.iter().map(binding).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use crate::rfc3339::Rfc3339;
 use actix_web::http::StatusCode;
+use opentaco_domain::id::ProjectId;
+use opentaco_domain::settings::{KEPT, Kept};
 use opentaco_domain::time::Timestamp;
 use opentaco_domain::workspace::Workspace;
 use serde_json::{Value, json};
@@ -31,17 +33,16 @@ pub(super) fn document(workspace: &Workspace) -> Resource<Value> {
     let lock = workspace.lock.as_ref().map(
         |lock| json!({"who": lock.holder.subject.as_str(), "since": time(lock.at), "reason": lock.reason}),
     );
-    let attributes = json!({
+    let mut attributes = json!({
         "name": name,
         "description": workspace.settings.description,
         "terraform-version": workspace.settings.terraform_version.as_deref().unwrap_or("latest"),
         "execution-mode": "local",
         "operations": false,
-        "auto-apply": false,
         "environment": "default",
-        "working-directory": "",
-        "structured-run-output-enabled": false,
         "vcs-repo": null,
+        "global-remote-state": workspace.settings.global_remote_state,
+        "setting-overwrites": {"execution-mode": true, "agent-pool": false},
         "source": "tfe-api",
         "locked": workspace.lock.is_some(),
         "lock": lock,
@@ -52,7 +53,13 @@ pub(super) fn document(workspace: &Workspace) -> Resource<Value> {
         "actions": {"is-destroyable": true},
         "permissions": permissions(),
     });
-    let mut related = json!({"organization": one("organizations", &workspace.organization)});
+    for (name, default) in KEPT {
+        attributes[name] = kept(workspace.settings.kept(name).unwrap_or(default));
+    }
+    let mut related = json!({
+        "organization": one("organizations", &workspace.organization),
+        "project": one("projects", project(workspace)),
+    });
     if let Some(lock) = &workspace.lock {
         related["locked-by"] = one("users", &lock.holder.subject);
     }
@@ -63,6 +70,20 @@ pub(super) fn document(workspace: &Workspace) -> Resource<Value> {
     document.links =
         json!({"self": format!("{BASE_PATH}/organizations/{}/workspaces/{name}", workspace.organization)});
     document
+}
+
+/// The project a workspace lies in.
+pub(super) fn project(workspace: &Workspace) -> ProjectId {
+    let default = || ProjectId::default_of(&workspace.organization);
+    workspace.settings.project.clone().unwrap_or_else(default)
+}
+
+fn kept(kept: Kept) -> Value {
+    match kept {
+        Kept::Flag(flag) => flag.into(),
+        Kept::Text(text) => text.into(),
+        Kept::List(items) => items.into(),
+    }
 }
 
 /// What the caller may do. `can-force-delete` makes Terraform delete safely; nothing is queued on the server.

@@ -3,17 +3,21 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
-use opentaco_domain::id::WorkspaceId;
-use opentaco_domain::name::{OrganizationName, WorkspaceName};
+use opentaco_domain::id::{ProjectId, WorkspaceId};
+use opentaco_domain::name::{NamePattern, OrganizationName, WorkspaceName};
+use opentaco_domain::page::Page;
+use opentaco_domain::settings::{KEPT, Kept, SettingsChange};
 use opentaco_domain::tag::Tags;
-use opentaco_domain::workspace::{Deletion, SettingsChange, Workspace};
+use opentaco_domain::workspace::{Deletion, Update, Workspace};
 use opentaco_ports::driving::Failure;
-use opentaco_ports::driving::workspaces::{NewWorkspace, WorkspaceQuery};
+use opentaco_ports::driving::workspace_query::{NameSearch, WorkspaceQuery};
+use opentaco_ports::driving::workspaces::NewWorkspace;
+use serde_json::Value;
 
 use super::error::ApiError;
 use super::jsonapi::{self, Attributes, Document};
 use super::query::Query;
-use super::{Answer, tags, workspace_document};
+use super::{Answer, include, tags, workspace_document};
 use crate::auth::{Addressed, Call};
 use crate::task;
 
@@ -55,20 +59,49 @@ impl Call<Which> {
     }
 }
 
-/// A page of workspaces: `search[name]` is part of the name, `search[tags]` are keys that all must be there, and
-/// `filter[tagged]` are keys with their values.
+/// A page of workspaces: `search[name]` is part of the name or, with `*`, a pattern of it, and so is
+/// `search[wildcard-name]`; `search[tags]` are keys that all must be there, `search[exclude-tags]` keys of which none may,
+/// and `filter[tagged]` keys with their values.
 pub(crate) async fn list(call: Call<OrganizationName>) -> Answer {
-    let asked = Query::of(&call.request);
-    let query = WorkspaceQuery {
-        organization: call.at,
-        // Names are stored with `/` where this door writes `~`.
-        name: asked.get("search[name]").map(|part| part.replace('~', "/")),
-        tags: asked.list("search[tags]"),
-        tagged: asked.tagged(),
-        page: asked.page().unwrap_or_default(),
-    };
+    let query = query(call.at.clone(), &Query::of(&call.request))?;
     let page = call.doors.workspaces.list(&call.actor, &query).await?;
-    jsonapi::page(&page.map(|workspace| workspace_document::document(&workspace)))
+    let mut documents: Vec<_> = page.items.iter().map(workspace_document::document).collect();
+    let included = include::with_workspaces(&call, &page.items, &mut documents).await?;
+    jsonapi::page_with(&Page { items: documents, request: page.request, total: page.total }, &included)
+}
+
+fn query(organization: OrganizationName, asked: &Query) -> Result<WorkspaceQuery, ApiError> {
+    // Names are stored with `/` where this door writes `~`.
+    let text = |name: &str| asked.get(name).map(|text| text.replace('~', "/"));
+    let searches = [text("search[name]"), text("search[wildcard-name]")];
+    let search = |text: String| {
+        if text.contains('*') { NameSearch::Pattern(NamePattern::new(text)) } else { NameSearch::Part(text) }
+    };
+    let (valued, keys): (Vec<_>, Vec<_>) = asked.tagged().into_iter().partition(|(_, value)| value.is_some());
+    let mut tags = asked.list("search[tags]");
+    tags.extend(keys.into_iter().map(|(key, _)| key));
+    let project = asked.get("filter[project][id]").map(|id| {
+        id.parse().map_err(|error| ApiError::Invalid(format!("parameter filter[project][id]: {error}")))
+    });
+    Ok(WorkspaceQuery {
+        names: searches.into_iter().flatten().map(search).collect(),
+        tags,
+        without_tags: asked.list("search[exclude-tags]"),
+        tagged: valued.into_iter().filter_map(|(key, value)| Some((key, value?))).collect(),
+        project: project.transpose()?,
+        descending: descending(asked.get("sort"))?,
+        page: asked.page().unwrap_or_default(),
+        ..WorkspaceQuery::all(organization)
+    })
+}
+
+/// There are no runs here, so their order is that of the names.
+fn descending(sort: Option<&str>) -> Result<bool, ApiError> {
+    match sort {
+        None | Some("name" | "current-run.created-at" | "-current-run.created-at") => Ok(false),
+        Some("-name") => Ok(true),
+        Some(_) => Err(ApiError::invalid("parameter sort must be `name` or `-name`")),
+    }
 }
 
 /// Makes a workspace.
@@ -79,7 +112,7 @@ pub(crate) async fn create(call: Call<OrganizationName>, payload: Payload) -> An
     let new = NewWorkspace {
         organization: call.at,
         name: WorkspaceName::from_cloud(&name).map_err(ApiError::invalid)?,
-        settings: settings(&mut attributes)?,
+        settings: settings(&mut attributes, project(&document)?)?,
         tags: new_tags(&mut document)?,
     };
     let (workspaces, actor) = (call.doors.workspaces.clone(), call.actor);
@@ -89,26 +122,26 @@ pub(crate) async fn create(call: Call<OrganizationName>, payload: Payload) -> An
 
 /// One workspace.
 pub(crate) async fn read(call: Call<Which>) -> Answer {
-    workspace_document::answer(StatusCode::OK, &call.workspace().await?)
+    let workspace = call.workspace().await?;
+    let mut documents = [workspace_document::document(&workspace)];
+    let included = include::with_workspaces(&call, &[workspace], &mut documents).await?;
+    jsonapi::single_with(StatusCode::OK, &documents[0], &included)
 }
 
-/// Changes settings, and replaces the tags when the document has bindings.
+/// Changes settings and name, and replaces the tags when the document has bindings; all of it or nothing.
 pub(crate) async fn update(call: Call<Which>, payload: Payload) -> Answer {
     let mut document = Document::read(&call.request, payload).await?;
     let mut attributes = document.attributes()?;
     let workspace = call.workspace().await?;
-    keeps_name(&workspace, &mut attributes)?;
-    let change = settings(&mut attributes)?;
+    let name = attributes.text("name")?;
     let bindings = document.related("tag-bindings")?;
-    let tags = bindings.map(|items| tags::pairs(items)?.replacing()).transpose()?;
+    let update = Update {
+        name: name.map(|name| WorkspaceName::from_cloud(&name).map_err(ApiError::invalid)).transpose()?,
+        settings: settings(&mut attributes, project(&document)?)?,
+        tags: bindings.map(|items| tags::pairs(items)?.replacing()).transpose()?,
+    };
     let (workspaces, actor, id) = (call.doors.workspaces.clone(), call.actor, workspace.id);
-    let changed = task::run(async move {
-        let changed = workspaces.change_settings(&actor, id, &change).await?;
-        match tags {
-            Some(tags) => workspaces.change_tags(&actor, id, move |_| Ok(tags.clone())).await,
-            None => Ok(changed),
-        }
-    });
+    let changed = task::run(async move { workspaces.update(&actor, id, &update).await });
     workspace_document::answer(StatusCode::OK, &changed.await??)
 }
 
@@ -131,24 +164,50 @@ async fn remove(call: Call<Which>, how: Deletion) -> Answer {
 }
 
 /// The settings among attributes. What would make Terraform run on the server is refused, not ignored.
-fn settings(attributes: &mut Attributes) -> Result<SettingsChange, ApiError> {
+fn settings(attributes: &mut Attributes, project: Option<ProjectId>) -> Result<SettingsChange, ApiError> {
     let mode = attributes.text("execution-mode")?;
     if mode.is_some_and(|mode| mode != "local") || attributes.flag("operations")? {
         return Err(ApiError::invalid(
             "execution-mode must be `local`: this server keeps state, it does not run Terraform",
         ));
     }
-    SettingsChange::new(attributes.text("terraform-version")?, attributes.text("description")?)
-        .map_err(ApiError::invalid)
+    if attributes.value("vcs-repo").is_some() {
+        return Err(ApiError::invalid(
+            "vcs-repo must be absent: this server keeps state, it does not run Terraform for a repository",
+        ));
+    }
+    let mut settings =
+        SettingsChange::new(attributes.text("terraform-version")?, attributes.text("description")?)
+            .map_err(ApiError::invalid)?
+            .with_project(project)
+            .with_global_remote_state(attributes.optional_flag("global-remote-state")?);
+    for (name, _) in KEPT {
+        if let Some(value) = attributes.value(name) {
+            settings = settings.with_kept(name, kept(name, value)?).map_err(ApiError::invalid)?;
+        }
+    }
+    Ok(settings)
 }
 
-fn keeps_name(workspace: &Workspace, attributes: &mut Attributes) -> Result<(), ApiError> {
-    match attributes.text("name")? {
-        Some(name) if name != workspace.name.to_cloud() => Err(ApiError::invalid(
-            "attribute name cannot be changed: this server does not rename workspaces yet",
-        )),
-        _ => Ok(()),
+fn kept(name: &str, value: Value) -> Result<Kept, ApiError> {
+    let bad =
+        || ApiError::Invalid(format!("attribute {name} must be true, false, a text or a list of texts"));
+    let text = |item| match item {
+        Value::String(text) => Ok(text),
+        _ => Err(bad()),
+    };
+    match value {
+        Value::Bool(flag) => Ok(Kept::Flag(flag)),
+        Value::String(text) => Ok(Kept::Text(text)),
+        Value::Array(items) => Ok(Kept::List(items.into_iter().map(text).collect::<Result<_, _>>()?)),
+        _ => Err(bad()),
     }
+}
+
+/// The project that a document names.
+fn project(document: &Document) -> Result<Option<ProjectId>, ApiError> {
+    let id = document.related_id("project")?;
+    Ok(id.map(|id| id.parse().map_err(|_| Failure::missing("project", id))).transpose()?)
 }
 
 /// The tags of a new workspace: plain ones, and ones with values.

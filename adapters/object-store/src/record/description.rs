@@ -21,6 +21,8 @@ pub(crate) struct Description {
     encrypted: bool,
     created_at: String,
     created_by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rolled_back_from: Option<String>,
 }
 
 impl Description {
@@ -40,6 +42,7 @@ impl Description {
             encrypted: version.encrypted,
             created_at: moment(version.created_at),
             created_by: version.created_by.to_string(),
+            rolled_back_from: version.rolled_back_from.map(|id| id.to_string()),
         }
     }
 
@@ -59,6 +62,11 @@ impl Description {
             encrypted: self.encrypted,
             created_at: parse_moment(&self.created_at)?,
             created_by: field("author", &self.created_by)?,
+            rolled_back_from: self
+                .rolled_back_from
+                .as_deref()
+                .map(|id| field("rolled_back_from", id))
+                .transpose()?,
         })
     }
 }

@@ -80,10 +80,11 @@ pub(crate) struct Header {
     pub(crate) previous: Option<[u8; 32]>,
 }
 
-const KINDS: [(ChangeKind, &str); 10] = [
+const KINDS: [(ChangeKind, &str); 11] = [
     (ChangeKind::Created, "created"),
     (ChangeKind::Abandoned, "abandoned"),
     (ChangeKind::Changed, "changed"),
+    (ChangeKind::Renamed, "renamed"),
     (ChangeKind::Locked, "locked"),
     (ChangeKind::Unlocked, "unlocked"),
     (ChangeKind::ForceUnlocked, "force-unlocked"),

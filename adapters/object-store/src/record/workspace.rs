@@ -6,8 +6,9 @@ use object_store::path::Path;
 use opentaco_domain::actor::Door;
 use opentaco_domain::id::WorkspaceId;
 use opentaco_domain::lock::{Holder, Lock};
+use opentaco_domain::settings::{Kept, Settings};
 use opentaco_domain::tag::Tags;
-use opentaco_domain::workspace::{Life, Settings, Workspace};
+use opentaco_domain::workspace::{Life, Workspace};
 use serde::{Deserialize, Serialize};
 
 use super::description::Description;
@@ -28,8 +29,46 @@ pub(crate) struct Disk {
     lock: Option<LockDisk>,
     current: Option<Description>,
     sweep_floor: u64,
+    // From here on absent where nobody set anything, so that older entries read and stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renaming_to: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    project: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    global_remote_state: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    consumers: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    kept: BTreeMap<String, KeptDisk>,
     #[serde(flatten)]
     rest: Rest,
+}
+
+/// The value of a setting that is only kept, as JSON has it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum KeptDisk {
+    Flag(bool),
+    Text(String),
+    List(Vec<String>),
+}
+
+impl KeptDisk {
+    fn of(kept: &Kept) -> Self {
+        match kept {
+            Kept::Flag(flag) => Self::Flag(*flag),
+            Kept::Text(text) => Self::Text(text.clone()),
+            Kept::List(items) => Self::List(items.clone()),
+        }
+    }
+
+    fn read(self) -> Kept {
+        match self {
+            Self::Flag(flag) => Kept::Flag(flag),
+            Self::Text(text) => Kept::Text(text),
+            Self::List(items) => Kept::List(items),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -70,6 +109,11 @@ impl Form for Workspace {
             lock: self.lock.as_ref().map(lock_to_disk),
             current: self.current.as_ref().map(Description::of),
             sweep_floor: self.sweep_floor,
+            renaming_to: self.renaming_to.as_ref().map(ToString::to_string),
+            project: self.settings.project.as_ref().map(ToString::to_string),
+            global_remote_state: self.settings.global_remote_state,
+            consumers: self.settings.consumers.iter().map(ToString::to_string).collect(),
+            kept: self.settings.kept.iter().map(|(name, kept)| (name.clone(), KeptDisk::of(kept))).collect(),
             rest,
         }
     }
@@ -80,7 +124,15 @@ impl Form for Workspace {
             id: field("id", &disk.id)?,
             organization: field("organization", &disk.organization)?,
             name: field("name", &disk.name)?,
-            settings: Settings { terraform_version: disk.terraform_version, description: disk.description },
+            renaming_to: disk.renaming_to.as_deref().map(|name| field("renaming_to", name)).transpose()?,
+            settings: Settings {
+                terraform_version: disk.terraform_version,
+                description: disk.description,
+                project: disk.project.as_deref().map(|id| field("project", id)).transpose()?,
+                global_remote_state: disk.global_remote_state,
+                consumers: disk.consumers.iter().map(|id| field("consumer", id)).collect::<Result<_, _>>()?,
+                kept: disk.kept.into_iter().map(|(name, kept)| (name, kept.read())).collect(),
+            },
             tags: Tags::new(disk.tags).map_err(|_| "its tags are malformed".to_owned())?,
             created_at: parse_moment(&disk.created_at)?,
             updated_at: parse_moment(&disk.updated_at)?,
