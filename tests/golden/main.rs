@@ -29,7 +29,7 @@ use opentaco_ports::driven::records::Versioned;
 
 use crate::gallery::{
     Picture, Server, claim, json_state, long_workspace, organization, organization_with_projects, outputs,
-    paint, pending, rolled_back, settled_workspace,
+    paint, pending, pending_with_outputs, rolled_back, settled_workspace,
 };
 use crate::values::{AT, blob_key, full_workspace, state, token, version, whole, workspace, workspace_id};
 
@@ -138,10 +138,19 @@ async fn entries_of_names_and_organizations_load() {
 
 #[tokio::test]
 async fn descriptions_proposals_and_hints_load() {
-    let server = bucket(&["version.json", "version-rollback.json", "pending.json", "hint.json"]).await;
+    let server = bucket(&[
+        "version.json",
+        "version-rollback.json",
+        "pending.json",
+        "pending-outputs.json",
+        "hint.json",
+    ])
+    .await;
     assert_eq!(server.versions.at(workspace_id(1), 2).await.unwrap(), Some(version(1, 2)));
     assert_eq!(server.versions.at(workspace_id(1), 3).await.unwrap(), Some(rolled_back()));
     assert_eq!(server.versions.pending(pending().version).await.unwrap(), Some(pending()));
+    let proposal = pending_with_outputs();
+    assert_eq!(server.versions.pending(proposal.version).await.unwrap(), Some(proposal));
     let hints = server.catalog.hints(&"default".parse().unwrap()).await.unwrap();
     assert_eq!(hints, [Hint::of(&full_workspace(1))]);
     let server = bucket(&["hint.json", "hint-project.json"]).await;
