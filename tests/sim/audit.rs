@@ -34,6 +34,8 @@ pub async fn audit(fleet: &Fleet, ledger: &Ledger) -> Verdict {
     audit_uploads(&streams, ledger)?;
     if fleet.sabotage == Sabotage::Nothing {
         audit_bytes(fleet, ledger).await?;
+        audit_reach(fleet, &streams).await?;
+        audit_rollbacks(fleet, ledger).await?;
     }
     Ok(())
 }
@@ -81,6 +83,7 @@ fn audit_stream(id: &str, stream: &Stream) -> Verdict {
             "unlocked" => !was.is_null() && own && is.is_null(),
             "force-unlocked" => !was.is_null() && is.is_null(),
             "deleted" => was.is_null(),
+            "renamed" => was == is && value["renaming_to"].is_null() && before["name"] != value["name"],
             "committed" => !was.is_null() && own && was == is,
             _ => was == is,
         };
@@ -191,11 +194,50 @@ fn audit_uploads(streams: &BTreeMap<String, Stream>, ledger: &Ledger) -> Verdict
     Ok(())
 }
 
+fn auditor() -> Actor {
+    let subject = Subject::development("auditor").unwrap();
+    Actor { subject, parent: TokenId::from_bytes([255; 10]), door: Door::Cloud }
+}
+
+/// Every living workspace is found by its name.
+async fn audit_reach(fleet: &Fleet, streams: &BTreeMap<String, Stream>) -> Verdict {
+    let server = fleet.auditor();
+    for (id, stream) in streams {
+        let last = &stream[stream.len() - 1]["value"];
+        if last["life"] != "live" {
+            continue;
+        }
+        let name = last["name"].as_str().unwrap().parse().unwrap();
+        let found = server.workspaces.read_by_name(&auditor(), &"default".parse().unwrap(), &name).await;
+        let found = found.map_err(|e| format!("{id} is not found as {name}: {e}"))?;
+        check(found.id.to_string() == *id, || format!("{name} leads to {} instead of {id}", found.id))?;
+    }
+    Ok(())
+}
+
+/// A rollback that was acknowledged is in the history, with its own serial in its bytes.
+async fn audit_rollbacks(fleet: &Fleet, ledger: &Ledger) -> Verdict {
+    let server = fleet.auditor();
+    let rollbacks = ledger.rollbacks.lock().unwrap().clone();
+    for version in rollbacks {
+        let id = version.id;
+        if server.workspaces.read(&auditor(), id.workspace).await.is_err() {
+            continue; // deleted since
+        }
+        let read = server.state_versions.download(&auditor(), id).await;
+        let (kept, body) = read.map_err(|e| format!("rollback {id}: {e}"))?;
+        check(kept == version, || format!("rollback {id} is kept as another"))?;
+        let bytes: BytesMut = body.try_collect().await.map_err(|e| format!("rollback {id}: {e}"))?;
+        let document: Value = serde_json::from_slice(&bytes).map_err(|e| format!("rollback {id}: {e}"))?;
+        check(document["serial"] == version.serial, || format!("rollback {id} has another serial inside"))?;
+    }
+    Ok(())
+}
+
 /// What was acknowledged can be read back, byte for byte, through any server.
 async fn audit_bytes(fleet: &Fleet, ledger: &Ledger) -> Verdict {
     let server = fleet.auditor();
-    let subject = Subject::development("auditor").unwrap();
-    let actor = Actor { subject, parent: TokenId::from_bytes([255; 10]), door: Door::Cloud };
+    let actor = auditor();
     let uploads = ledger.uploads.lock().unwrap().clone();
     for upload in uploads.iter().filter(|upload| upload.told == Told::Done) {
         let id = upload.ticket.version;

@@ -9,8 +9,9 @@ use md5::Digest;
 use opentaco_domain::actor::{Actor, Door, Subject};
 use opentaco_domain::commit::{Proposal, Ticket};
 use opentaco_domain::id::{TokenId, WorkspaceId};
+use opentaco_domain::page::PageRequest;
 use opentaco_domain::settings::SettingsChange;
-use opentaco_domain::state::Md5;
+use opentaco_domain::state::{Md5, StateVersion};
 use opentaco_domain::tag::Tags;
 use opentaco_domain::workspace::{Deletion, Update};
 use opentaco_ports::driving::Failure;
@@ -46,6 +47,8 @@ pub struct Ledger {
     pub told: Arc<Mutex<Tally>>,
     pub uploads: Arc<Mutex<Vec<Upload>>>,
     pub workspaces: Arc<Mutex<Vec<WorkspaceId>>>,
+    /// Rollbacks that were acknowledged.
+    pub rollbacks: Arc<Mutex<Vec<StateVersion>>>,
 }
 
 impl Ledger {
@@ -149,13 +152,34 @@ impl Client {
                 let update = Update { settings, ..Update::default() };
                 self.ask("changed", |s, a| async move { s.workspaces.update(&a, id, &update).await }).await;
             }
-            20..28 => {
+            20..25 => self.rename(id).await,
+            25..28 => self.roll_back(id).await,
+            28..33 => {
                 self.ask("force-unlocked", |s, a| async move { s.workspaces.force_unlock(&a, id).await })
                     .await;
             }
-            28..36 => self.unlock(id).await,
+            33..39 => self.unlock(id).await,
             _ => self.apply(id).await,
         }
+    }
+
+    async fn rename(&self, id: WorkspaceId) {
+        let name = Some(format!("w{}", self.fleet.chance.below(3)).parse().unwrap());
+        let update = Update { name, ..Update::default() };
+        self.ask("updated", |s, a| async move { s.workspaces.update(&a, id, &update).await }).await;
+    }
+
+    /// Goes back to the first version, under the lock if it can be had.
+    async fn roll_back(&self, id: WorkspaceId) {
+        self.ask("locked", |s, a| async move { s.workspaces.lock(&a, id, "roll back").await }).await;
+        let versions = self.fleet.any().state_versions;
+        let Ok(page) = versions.list(&self.actor, id, PageRequest::default()).await else { return };
+        let Some(oldest) = page.items.last().map(|version| version.id) else { return };
+        let rolling = |s: Server, a: Actor| async move { s.state_versions.roll_back(&a, id, oldest).await };
+        if let Some(version) = self.ask("rolled-back", rolling).await {
+            self.ledger.rollbacks.lock().unwrap().push(version);
+        }
+        self.unlock(id).await;
     }
 
     async fn unlock(&self, id: WorkspaceId) {

@@ -63,6 +63,8 @@ pub enum ChangeKind {
     Abandoned,
     /// Settings or tags changed.
     Changed,
+    /// A new name was announced, or given up.
+    Renaming,
     /// The name changed.
     Renamed,
     /// The lock was taken.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use opentaco_domain::actor::Actor;
 use opentaco_domain::id::WorkspaceId;
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
+use opentaco_domain::settings::SettingsChange;
+use opentaco_domain::tag::Tags;
 use opentaco_domain::workspace::{NameClaim, Outcome, Workspace};
 
 use super::{Driven, Failure};
@@ -121,9 +123,13 @@ async fn close(
 ) -> Result<bool, Failure> {
     let author = (&actor.subject, actor.door);
     let records = &*driven.workspaces;
-    let closed = change(driven.around(), records, &holder, author, ChangeKind::Abandoned, |entry, _| {
+    let never_made = records.newest(&holder).await?.is_none();
+    let kind = if never_made { ChangeKind::Abandoned } else { ChangeKind::Renaming };
+    let closed = change(driven.around(), records, &holder, author, kind, |entry, now| {
         let Some(workspace) = entry.map(|entry| &entry.value) else {
-            let never_made = Workspace { id: holder, name: name.clone(), ..taker.clone() };
+            let (organization, settings) = (taker.organization.clone(), SettingsChange::default());
+            let never_made =
+                Workspace::create(holder, organization, name.clone(), &settings, Tags::default(), now);
             return Ok::<_, Failure>(Decision::Append(never_made.abandoned(), true));
         };
         if !workspace.is_live() || workspace.name == *name {

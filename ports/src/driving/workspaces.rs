@@ -196,7 +196,7 @@ impl Workspaces {
         name: &WorkspaceName,
     ) -> Result<Option<u64>, Failure> {
         let id = workspace.id;
-        let announced = self.mutate(actor, id, ChangeKind::Changed, |workspace, _, _| {
+        let announced = self.mutate(actor, id, ChangeKind::Renaming, |workspace, _, _| {
             let grant = self.driven.policy.grant::<Manage>(actor, workspace)?;
             Ok(workspace.begin_rename(&grant, name)?)
         });
@@ -204,7 +204,7 @@ impl Workspaces {
         let old_claim = names::claim_number(&self.driven, &workspace.organization, &workspace.name).await?;
         if let Err(failure) = names::claim(&self.driven, actor, workspace, name).await {
             let cancelled = self
-                .mutate(actor, id, ChangeKind::Changed, |workspace, _, _| Ok(workspace.cancel_rename(name)));
+                .mutate(actor, id, ChangeKind::Renaming, |workspace, _, _| Ok(workspace.cancel_rename(name)));
             let _an_announcement_alone_binds_nobody = cancelled.await;
             return Err(failure);
         }

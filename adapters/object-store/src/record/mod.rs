@@ -80,10 +80,11 @@ pub(crate) struct Header {
     pub(crate) previous: Option<[u8; 32]>,
 }
 
-const KINDS: [(ChangeKind, &str); 11] = [
+const KINDS: [(ChangeKind, &str); 12] = [
     (ChangeKind::Created, "created"),
     (ChangeKind::Abandoned, "abandoned"),
     (ChangeKind::Changed, "changed"),
+    (ChangeKind::Renaming, "renaming"),
     (ChangeKind::Renamed, "renamed"),
     (ChangeKind::Locked, "locked"),
     (ChangeKind::Unlocked, "unlocked"),
