@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use opentaco_http::Ready;
-use opentaco_object_store::{ProbeError, Probed, Store, probe};
+use opentaco_object_store::{ProbeError, Probed, Store, check, probe};
 use opentaco_ports::driven::{Clock, Entropy};
 
 const BETWEEN_PROBES: Duration = Duration::from_mins(1);
@@ -57,11 +57,11 @@ impl Readiness {
         })
     }
 
-    /// Probes each minute, for ever.
+    /// Probes each minute, for ever; lightly, since storage may charge by the request.
     pub async fn keep(self) {
         loop {
             self.clock.sleep(BETWEEN_PROBES).await;
-            let probed = judge(&probe(&self.store, &*self.clock, &*self.entropy).await);
+            let probed = judge(&check(&self.store, &*self.clock, &*self.entropy).await);
             let answer = Answer { verdict: probed, at: self.clock.mono() };
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = answer;
         }

@@ -24,6 +24,7 @@ use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
 use crate::layout;
 use crate::pipeline::{HEADER, Look, run};
+use crate::refusal::words;
 use crate::store::{Settled, Store, unavailable};
 
 /// Bodies up to this long are handled at once; longer ones stream through a thread of their own.
@@ -34,7 +35,7 @@ const STREAMS: usize = 64;
 const TURN: Duration = Duration::from_mins(1);
 /// How many parts of one blob wait for the store.
 const PARTS_UNDER_WAY: usize = 2;
-/// How much is gathered before a part of a large blob is sent.
+/// How much is gathered before a part of a large blob is sent. S3 takes 10,000 parts of at least 5 MiB.
 const PART: usize = 8 * 1024 * 1024;
 const CHUNKS_UNDER_WAY: usize = 4;
 const DECODED_CHUNK: usize = 128 * 1024;
@@ -136,7 +137,7 @@ impl ObjectBlobs {
                 }
             }
         };
-        let mut writer = BufWriter::with_capacity(self.store.objects().clone(), at.clone(), PART)
+        let mut writer = BufWriter::with_capacity(self.store.blobs().clone(), at.clone(), PART)
             .with_max_concurrency(PARTS_UNDER_WAY);
         let target = &mut writer;
         // When this ends, also by an error, its channel closes and the worker ends too.
@@ -155,7 +156,7 @@ impl ObjectBlobs {
             (Ok(_), Ok(())) => {
                 return writer.shutdown().await.map_or_else(
                     |error| {
-                        tracing::warn!(%error, "storage: cannot write {at}");
+                        tracing::warn!(error = words(&error), "storage: cannot write {at}");
                         Err(PutError::Store(StoreError::Unavailable))
                     },
                     |()| measured,
@@ -219,7 +220,7 @@ impl Blobs for ObjectBlobs {
 
     async fn open(&self, key: BlobKey) -> Result<ByteStream, StoreError> {
         let at = layout::blob(key);
-        let found = self.store.objects().get(&at).await.map_err(|error| match error {
+        let found = self.store.blobs().get(&at).await.map_err(|error| match error {
             Error::NotFound { .. } => corrupt(&at, "it is not there"),
             error => unavailable("read", &at, &error),
         })?;

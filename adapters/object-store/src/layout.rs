@@ -9,7 +9,18 @@ use sha2::Digest;
 
 /// Entry `number` of a stream: sorts newest first, and a person can read it.
 pub(crate) fn entry(stream: &Path, number: u64) -> Path {
-    stream.clone().join(format!("{}-{number}.json", inverted(number)))
+    stream.clone().join(entry_file(number))
+}
+
+fn entry_file(number: u64) -> String {
+    format!("{}-{number}.json", inverted(number))
+}
+
+/// The number in an entry's file name.
+pub(crate) fn parse_entry(file: &str) -> Option<u64> {
+    let (_, number) = file.strip_suffix(".json")?.split_once('-')?;
+    let number = number.parse().ok()?;
+    (file == entry_file(number)).then_some(number)
 }
 
 fn inverted(number: u64) -> String {
@@ -116,9 +127,14 @@ fn token(id: &TokenId) -> Path {
     Path::from("_tfe_tokens").join(id.as_str())
 }
 
+/// Above all keys of probes.
+pub(crate) fn probes() -> Path {
+    Path::from("_probe")
+}
+
 /// A key that a probe makes and removes.
 pub(crate) fn probe(name: &str) -> Path {
-    Path::from("_probe").join(name)
+    probes().join(name)
 }
 
 #[cfg(test)]
@@ -131,6 +147,20 @@ mod tests {
         let keys: Vec<String> = [1, 2, 10, 100].map(|n| entry(&stream, n).to_string()).to_vec();
         assert_eq!(keys[0], "orgs/default/18446744073709551614-1.json");
         assert!(keys.is_sorted_by(|a, b| a > b));
+    }
+
+    #[test]
+    fn only_an_entry_gives_its_number() {
+        let file = |number| entry(&Path::from("orgs/a"), number).filename().unwrap().to_owned();
+        for number in [1, 2, 300, u64::MAX] {
+            assert_eq!(parse_entry(&file(number)), Some(number));
+        }
+        let foreign = ["", ".json", "-1.json", "00000000000000000000-1.json", "18446744073709551614-+1.json"];
+        for other in
+            foreign.map(str::to_owned).into_iter().chain([file(1).replace(".json", ""), "0".repeat(99)])
+        {
+            assert_eq!(parse_entry(&other), None, "{other}");
+        }
     }
 
     #[test]

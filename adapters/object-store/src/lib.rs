@@ -11,6 +11,8 @@ mod local;
 mod pipeline;
 mod probe;
 mod record;
+mod refusal;
+mod s3;
 mod scan;
 mod store;
 mod stream;
@@ -19,7 +21,8 @@ mod versions;
 
 pub use blobs::ObjectBlobs;
 pub use catalog::ObjectCatalog;
-pub use probe::{ProbeError, Probed, probe};
+pub use probe::{ProbeError, Probed, check, probe};
+pub use s3::S3;
 pub use store::{OpenError, Store};
 pub use stream::RecordStreams;
 pub use tokens::ObjectTokens;

@@ -1,10 +1,12 @@
 //! The object store as this crate uses it: get, create only if absent, put under an own key, list.
 
+use std::fmt;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -14,6 +16,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::local::{Folders, NotLocalDisk, NotPrepared};
+use crate::refusal::words;
 
 /// What became of one try to create a key.
 #[derive(Debug)]
@@ -35,7 +38,35 @@ pub(crate) enum Settled {
     Taken(Bytes),
 }
 
-/// A local store cannot be opened.
+/// How the newest entry of a stream is found.
+pub(crate) enum Newest {
+    /// By looking for numbers: a look costs little, or lists come in no order.
+    Gallop,
+    /// By the first key of a list, which is sorted.
+    List(Arc<dyn PaginatedListStore>),
+}
+
+impl fmt::Debug for Newest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gallop => "Gallop",
+            Self::List(_) => "List",
+        })
+    }
+}
+
+/// What a store says of the first key in a folder.
+#[derive(Debug)]
+pub(crate) enum First {
+    /// It has no list in order.
+    Unordered,
+    /// There is none.
+    Nothing,
+    /// It is there, or was when it was looked for.
+    Key(Path),
+}
+
+/// A store cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The folder is on a file system that does not keep what it acknowledges.
@@ -44,15 +75,38 @@ pub enum OpenError {
     /// The folder cannot be used.
     #[error("cannot use {0} for storage: {1}")]
     Folder(String, #[source] std::io::Error),
-    /// The store refuses the folder.
+    /// The store refuses the place.
     #[error("cannot use {0} for storage: {1}")]
     Store(String, #[source] object_store::Error),
+    /// The bucket's name is none.
+    #[error("{0:?} is not the name of a bucket: a name has letters, digits, '-', '_' and '.' alone")]
+    Bucket(String),
+    /// The prefix is none.
+    #[error(
+        "{0:?} cannot be a prefix of keys: use folder names without '.', '..' and control characters, at most 512 \
+         bytes in all"
+    )]
+    Prefix(String),
+    /// The region's name is none.
+    #[error("{0:?} is not the name of a region: a name has letters, digits and '-' alone")]
+    Region(String),
+    /// The variable does not hold an address.
+    #[error("{0} must be an http or https address without a user, a password or a query")]
+    Endpoint(&'static str),
 }
 
 /// An object store with what its kind needs beside it.
 #[derive(Debug)]
 pub struct Store {
+    /// Small things that are read, looked for, listed and deleted; tried again by itself.
     objects: Arc<dyn ObjectStore>,
+    /// Creates, each tried once.
+    creates: Arc<dyn ObjectStore>,
+    /// Bytes that stream for as long as they take.
+    blobs: Arc<dyn ObjectStore>,
+    newest: Newest,
+    /// What people know the place as.
+    name: String,
     folders: Option<Folders>,
     failed: watch::Sender<bool>,
 }
@@ -65,7 +119,19 @@ impl Store {
 
     /// A store over any object store that has a conditional create.
     pub fn over(objects: Arc<dyn ObjectStore>) -> Self {
-        Self { objects, folders: None, failed: watch::Sender::new(false) }
+        let (creates, blobs) = (objects.clone(), objects.clone());
+        Self::with(objects, creates, blobs, Newest::Gallop, "the store".to_owned())
+    }
+
+    pub(crate) fn with(
+        objects: Arc<dyn ObjectStore>,
+        creates: Arc<dyn ObjectStore>,
+        blobs: Arc<dyn ObjectStore>,
+        newest: Newest,
+        name: String,
+    ) -> Self {
+        let failed = watch::Sender::new(false);
+        Self { objects, creates, blobs, newest, name, folders: None, failed }
     }
 
     /// A store in a folder of a local POSIX disk; every answer waits for the disk (fsync).
@@ -77,7 +143,8 @@ impl Store {
         let objects = LocalFileSystem::new_with_prefix(root)
             .map_err(|error| OpenError::Store(root.display().to_string(), error))?
             .with_fsync(true);
-        Ok(Self { folders: Some(folders), ..Self::over(Arc::new(objects)) })
+        let name = root.display().to_string();
+        Ok(Self { folders: Some(folders), name, ..Self::over(Arc::new(objects)) })
     }
 
     /// Waits until a write has failed in a way that cannot be settled by looking. The process must then end.
@@ -93,6 +160,14 @@ impl Store {
 
     pub(crate) fn objects(&self) -> &Arc<dyn ObjectStore> {
         &self.objects
+    }
+
+    pub(crate) fn blobs(&self) -> &Arc<dyn ObjectStore> {
+        &self.blobs
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) async fn get(&self, key: &Path) -> Result<Option<Bytes>, StoreError> {
@@ -135,18 +210,24 @@ impl Store {
 
     /// Creates a key if it is absent. Tried once.
     pub(crate) async fn create(&self, key: &Path, bytes: Bytes) -> Created {
+        let created = self.try_create(key, bytes).await;
+        created.unwrap_or_else(|error| Created::Unknown(unavailable("create", key, &error)))
+    }
+
+    /// The same, with the store's own words when nobody knows and somebody asks why.
+    pub(crate) async fn try_create(&self, key: &Path, bytes: Bytes) -> Result<Created, Error> {
         if let Err(error) = self.prepare(key).await {
-            return Created::Unknown(error);
+            return Ok(Created::Unknown(error));
         }
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.objects.put_opts(key, bytes.into(), options).await {
-            Ok(_) => Created::Yes,
-            Err(Error::AlreadyExists { .. }) => Created::Taken,
+        match self.creates.put_opts(key, bytes.into(), options).await {
+            Ok(_) => Ok(Created::Yes),
+            Err(Error::AlreadyExists { .. }) => Ok(Created::Taken),
             // The link may be there without being durable: looking would lie. Nobody may build on it.
             Err(error) if self.folders.is_some() && !is_before_the_link(&error) => {
-                Created::Unknown(self.fail(key, &error))
+                Ok(Created::Unknown(self.fail(key, &error)))
             }
-            Err(error) => Created::Unknown(unavailable("create", key, &error)),
+            Err(error) => Err(error),
         }
     }
 
@@ -183,6 +264,22 @@ impl Store {
         }
     }
 
+    /// The first key in a folder, in the order of names, by one request; where that takes more, nothing is asked.
+    pub(crate) async fn first(&self, folder: &Path) -> Result<First, StoreError> {
+        let Newest::List(lister) = &self.newest else { return Ok(First::Unordered) };
+        let options = PaginatedListOptions { max_keys: Some(1), ..PaginatedListOptions::default() };
+        // With the slash, so that no folder is meant whose name goes on.
+        match lister.list_paginated(Some(&format!("{folder}/")), options).await {
+            Ok(page) => Ok(page
+                .result
+                .objects
+                .into_iter()
+                .next()
+                .map_or(First::Nothing, |object| First::Key(object.location))),
+            Err(error) => Err(unavailable("list", folder, &error)),
+        }
+    }
+
     pub(crate) async fn list(&self, prefix: &Path) -> Result<Vec<ObjectMeta>, StoreError> {
         let listed = self.objects.list(Some(prefix)).try_collect().await;
         listed.map_err(|error| unavailable("list", prefix, &error))
@@ -208,7 +305,7 @@ fn is_before_the_link(error: &Error) -> bool {
 
 /// Logs the cause, once, and says what the core needs to know.
 pub(crate) fn unavailable(what: &str, key: &Path, error: &Error) -> StoreError {
-    tracing::warn!(%error, "storage: cannot {what} {key}");
+    tracing::warn!(error = words(error), "storage: cannot {what} {key}");
     StoreError::Unavailable
 }
 

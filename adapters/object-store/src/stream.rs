@@ -14,7 +14,7 @@ use opentaco_ports::driven::{Clock, StoreError};
 
 use crate::layout;
 use crate::record::{FORMAT, Stored, decode, encode};
-use crate::store::{Created, Store};
+use crate::store::{Created, First, Store};
 
 /// How long an entry may be believed to be near the newest, by either clock.
 const FRESH: Duration = Duration::from_mins(1);
@@ -67,8 +67,22 @@ impl<T: Stored> RecordStreams<T> {
         }
     }
 
-    /// The highest number in a stream, at least `from`: gallops, then bisects, since a stream has no holes.
+    /// The highest number in a stream, at least `from`; a hint, since entries may come while it is looked for.
     async fn highest(&self, stream: &Path, from: u64) -> Result<u64, StoreError> {
+        let first = match self.store.first(stream).await? {
+            First::Nothing => return Ok(from),
+            First::Key(key) => key.filename().and_then(layout::parse_entry),
+            First::Unordered => None,
+        };
+        match first {
+            Some(number) => Ok(number.max(from)),
+            // Something that is no entry comes first, or nobody knows what does.
+            None => self.gallop(stream, from).await,
+        }
+    }
+
+    /// The same by looking for entries: gallops, then bisects, since a stream has no holes.
+    async fn gallop(&self, stream: &Path, from: u64) -> Result<u64, StoreError> {
         let (mut low, mut step) = (from, 1u64);
         let mut high = loop {
             let probe = low.saturating_add(step);
