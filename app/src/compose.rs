@@ -12,7 +12,9 @@ use opentaco_domain::name::OrganizationName;
 use opentaco_domain::rbac::Policy;
 use opentaco_http::serve::{Serve, Tls, bind, serve};
 use opentaco_http::{Addresses, Doors, configure};
-use opentaco_object_store::{ObjectBlobs, ObjectCatalog, ObjectTokens, ObjectVersions, RecordStreams, Store};
+use opentaco_object_store::{
+    ObjectBlobs, ObjectCatalog, ObjectTokens, ObjectVersions, RecordStreams, S3, Store,
+};
 use opentaco_ports::driven::{Clock, Entropy, Terminal};
 use opentaco_ports::driving::Driven;
 use opentaco_ports::driving::access::Access;
@@ -76,10 +78,7 @@ async fn run(settings: Settings, files: u64) -> anyhow::Result<()> {
     };
     let (host, base) = seen_by_clients(&settings, &tls, port);
 
-    let store = Arc::new(match settings.storage {
-        Storage::Memory => Store::memory(),
-        Storage::Local => Store::local(data_dir.path())?,
-    });
+    let store = Arc::new(open_store(&settings, &data_dir)?);
     let entropy = Arc::new(SystemEntropy);
     let readiness = Readiness::probe(store.clone(), clock.clone(), entropy.clone()).await?;
     let keys = Keys::load(&settings, &data_dir, &*entropy, issuer(&settings, &tls, port))?;
@@ -92,9 +91,11 @@ async fn run(settings: Settings, files: u64) -> anyhow::Result<()> {
     doors.organizations.ensure(&the_server_itself(), &OrganizationName::default_organization()).await?;
 
     let tfrc = data_dir.replace(TFRC, Readers::Everybody, &tfrc(&host, &base))?;
+    let storage = (settings.storage != Storage::Local).then(|| settings.storage.to_string());
     let message = StartMessage {
         data_dir: data_dir.path(),
         is_new: data_dir.is_new(),
+        storage: storage.as_deref(),
         addresses: &shown(&settings, &tls, &host, &base),
         host: &host,
         tfrc: &tfrc,
@@ -124,6 +125,27 @@ async fn run(settings: Settings, files: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Opens the storage that the settings name.
+///
+/// # Errors
+/// [`OpenError`](opentaco_object_store::OpenError).
+pub fn open_store(settings: &Settings, data_dir: &DataDir) -> anyhow::Result<Store> {
+    Ok(match &settings.storage {
+        Storage::Memory => Store::memory(),
+        Storage::Local => Store::local(data_dir.path())?,
+        Storage::S3(s3) => Store::s3(&S3 {
+            bucket: s3.bucket.clone(),
+            prefix: s3.prefix.clone(),
+            region: s3.region.clone(),
+            variables: s3
+                .variables
+                .iter()
+                .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+                .collect(),
+        })?,
+    })
+}
+
 /// The core over its ports, and the doors that lead to it.
 fn doors(
     settings: &Settings,
@@ -134,19 +156,7 @@ fn doors(
     readiness: &Readiness,
     addresses: Addresses,
 ) -> Doors {
-    let driven = Arc::new(Driven {
-        workspaces: Arc::new(RecordStreams::new(store.clone(), clock.clone())),
-        names: Arc::new(RecordStreams::new(store.clone(), clock.clone())),
-        organizations: Arc::new(RecordStreams::new(store.clone(), clock.clone())),
-        catalog: Arc::new(ObjectCatalog::new(store.clone(), clock.clone())),
-        versions: Arc::new(ObjectVersions::new(store.clone(), clock.clone())),
-        blobs: Arc::new(ObjectBlobs::new(store.clone(), clock.clone())),
-        tokens: Arc::new(ObjectTokens::new(store.clone(), clock.clone())),
-        clock,
-        entropy: entropy.clone(),
-        policy: Policy::open(),
-        max_state_bytes: settings.max_state_bytes,
-    });
+    let driven = driven(settings, store, clock, &entropy);
     let method = if settings.auth_dev_skip_verify { Method::AnyName } else { Method::TerminalCode };
     let sealer = Arc::new(keys.sealer);
     Doors {
@@ -169,6 +179,28 @@ fn doors(
         addresses,
         max_state_bytes: settings.max_state_bytes,
     }
+}
+
+/// The ports that the use cases stand on, over one store.
+pub fn driven(
+    settings: &Settings,
+    store: &Arc<Store>,
+    clock: Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Arc<Driven> {
+    Arc::new(Driven {
+        workspaces: Arc::new(RecordStreams::new(store.clone(), clock.clone())),
+        names: Arc::new(RecordStreams::new(store.clone(), clock.clone())),
+        organizations: Arc::new(RecordStreams::new(store.clone(), clock.clone())),
+        catalog: Arc::new(ObjectCatalog::new(store.clone(), clock.clone())),
+        versions: Arc::new(ObjectVersions::new(store.clone(), clock.clone())),
+        blobs: Arc::new(ObjectBlobs::new(store.clone(), clock.clone())),
+        tokens: Arc::new(ObjectTokens::new(store.clone(), clock.clone())),
+        clock,
+        entropy: entropy.clone(),
+        policy: Policy::open(),
+        max_state_bytes: settings.max_state_bytes,
+    })
 }
 
 /// The terminal that the operator started the server on.

@@ -22,7 +22,7 @@ pub struct Keys {
 
 impl Keys {
     /// Loads what the settings name; what they leave out is made once and kept, or lives with the process where storage
-    /// does.
+    /// does. Where several servers share the storage nothing is made.
     ///
     /// # Errors
     /// When a key cannot be read, kept or used; the message names the file and the setting, never the key.
@@ -33,8 +33,12 @@ impl Keys {
         issuer: String,
     ) -> anyhow::Result<Self> {
         let generated = generated(settings, data_dir, entropy)?;
+        let none = "no key was made, because servers on this storage share their keys";
         let (pem, place) = match &settings.tokens_private_key_pem_path {
-            None => (generated.signing_key_pem, "keys/token-signing.pem in the data dir".to_owned()),
+            None => {
+                let made = generated.as_ref().context(none)?;
+                (made.signing_key_pem.clone(), "keys/token-signing.pem in the data dir".to_owned())
+            }
             Some(path) => {
                 tracing::info!("JWT: Loading Ed25519 private key from {}", path.display());
                 let place = format!("OPENTACO_TOKENS_PRIVATE_KEY_PEM_PATH: {}", path.display());
@@ -48,7 +52,7 @@ impl Keys {
         let key = SigningKey::from_pem(&pem, settings.tokens_kid.as_deref());
         let key = key.with_context(|| format!("{place} cannot be used"))?;
         let roots = if settings.oauth_state_key.is_empty() {
-            vec![Secret::new(generated.state_key.into_bytes())]
+            vec![Secret::new(generated.context(none)?.state_key.into_bytes())]
         } else {
             tracing::info!("OAuth: Using custom state encryption key");
             settings.oauth_state_key.iter().map(|key| Secret::new(key.expose().as_bytes().to_vec())).collect()
@@ -61,14 +65,15 @@ fn generated(
     settings: &Settings,
     data_dir: &DataDir,
     entropy: &dyn Entropy,
-) -> anyhow::Result<GeneratedKeys> {
+) -> anyhow::Result<Option<GeneratedKeys>> {
     let pem = || {
         let pem = SigningKey::generate_pem(random(entropy)).map_err(std::io::Error::other)?;
         Ok(pem.expose().clone())
     };
     let state_key = || Ok(data_encoding::BASE64URL_NOPAD.encode(&random::<32>(entropy)));
     Ok(match settings.storage {
-        Storage::Memory => GeneratedKeys { signing_key_pem: pem()?, state_key: state_key()? },
-        Storage::Local => data_dir.keys(pem, state_key)?,
+        Storage::Memory => Some(GeneratedKeys { signing_key_pem: pem()?, state_key: state_key()? }),
+        Storage::Local => Some(data_dir.keys(pem, state_key)?),
+        Storage::S3(_) => None,
     })
 }

@@ -1,5 +1,6 @@
 //! The server as a program: settings, logging, the data dir, and the wiring of every adapter.
 
+pub mod admin;
 pub mod compose;
 pub mod data_dir;
 pub mod env;
@@ -28,6 +29,10 @@ pub fn run(
 ) -> ExitCode {
     let settings = match settings::load(arguments, environment) {
         Ok(Wanted::Serve(settings)) => settings,
+        Ok(Wanted::Token(settings, subject)) => {
+            return admin::token(&settings, subject)
+                .map_or_else(|error| fail(&format!("{error:#}"), ExitCode::FAILURE), |token| say(&token));
+        }
         Ok(Wanted::Help(help)) => return say(&help),
         Ok(Wanted::Version) => return say(&format!("opentacosvc {}\n", env!("CARGO_PKG_VERSION"))),
         Err(error) => return fail(&error, ExitCode::from(REFUSED)),

@@ -15,6 +15,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use opentaco_domain::actor::Subject;
+
 pub use self::error::{Origin, SettingsError};
 use self::layers::{Asked, Found, Merged, merge};
 pub use self::table::{Row, TABLE};
@@ -79,12 +81,40 @@ impl fmt::Display for Listen {
 }
 
 /// Where state is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Storage {
     /// In this process, gone when it ends.
     Memory,
     /// In the data dir.
     Local,
+    /// In a bucket of S3, or of a store that speaks like it.
+    S3(S3Settings),
+}
+
+/// Where a bucket is, and what opens it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct S3Settings {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The path in it, without slashes at its ends.
+    pub prefix: Option<String>,
+    /// Its region.
+    pub region: Option<String>,
+    /// The `AWS_*` variables of the environment.
+    pub variables: Vec<(String, Secret)>,
+}
+
+impl fmt::Display for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory"),
+            Self::Local => f.write_str("local"),
+            Self::S3(s3) => {
+                write!(f, "s3://{}", s3.bucket)?;
+                s3.prefix.as_ref().map_or(Ok(()), |prefix| write!(f, "/{prefix}"))
+            }
+        }
+    }
 }
 
 /// Which certificate the server shows.
@@ -134,6 +164,8 @@ impl fmt::Debug for Secret {
 pub enum Wanted {
     /// Serve with these settings.
     Serve(Box<Settings>),
+    /// Make an API token for somebody and print it.
+    Token(Box<Settings>, Subject),
     /// Print this help and exit.
     Help(String),
     /// Print the version and exit.
@@ -148,21 +180,69 @@ pub fn load(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Wanted, SettingsError> {
-    match merge(arguments, environment, |path: &Path| std::fs::read_to_string(path))? {
-        Asked::Help(help) => Ok(Wanted::Help(help)),
-        Asked::Version => Ok(Wanted::Version),
-        Asked::Settings(merged) => Settings::check(&merged).map(|settings| Wanted::Serve(Box::new(settings))),
+    let environment: Vec<(OsString, OsString)> = environment.into_iter().collect();
+    let variables = aws_variables(&environment);
+    wanted(merge(arguments, environment, |path: &Path| std::fs::read_to_string(path))?, variables)
+}
+
+fn wanted(asked: Asked, variables: Vec<(String, Secret)>) -> Result<Wanted, SettingsError> {
+    let (merged, words) = match asked {
+        Asked::Help(help) => return Ok(Wanted::Help(help)),
+        Asked::Version => return Ok(Wanted::Version),
+        Asked::Settings(merged, words) => (merged, words),
+    };
+    let command = Command::read(&words)?;
+    let settings = Settings::check(&merged, variables)?;
+    match command {
+        Command::Serve => settings.check_keys().map(|()| Wanted::Serve(Box::new(settings))),
+        Command::Token(subject) => {
+            settings.check_lasting()?;
+            Ok(Wanted::Token(Box::new(settings), subject))
+        }
+    }
+}
+
+/// What opens a bucket. A variable that is no text is no credential either.
+fn aws_variables(environment: &[(OsString, OsString)]) -> Vec<(String, Secret)> {
+    let aws = environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+    aws.filter(|(name, _)| name.starts_with("AWS_"))
+        .map(|(name, value)| (name.to_owned(), Secret(value.to_owned())))
+        .collect()
+}
+
+/// What the words of the command line ask for.
+enum Command {
+    Serve,
+    Token(Subject),
+}
+
+impl Command {
+    fn read(words: &[String]) -> Result<Self, SettingsError> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words[..] {
+            [] => Ok(Self::Serve),
+            ["admin", "token", subject] => subject.parse().map(Self::Token).map_err(|_| {
+                SettingsError::Usage(
+                    "a subject is local:owner, dev:NAME or oidc:SUB: opentacosvc admin token SUBJECT"
+                        .to_owned(),
+                )
+            }),
+            ["admin", ..] => {
+                Err(SettingsError::Usage("the command is: opentacosvc admin token SUBJECT".to_owned()))
+            }
+            [word, ..] => Err(SettingsError::Usage(format!("there is no command or argument {word:?}"))),
+        }
     }
 }
 
 impl Settings {
-    fn check(merged: &Merged) -> Result<Self, SettingsError> {
+    fn check(merged: &Merged, variables: Vec<(String, Secret)>) -> Result<Self, SettingsError> {
         let public_base_url = merged.optional("public_base_url", parse::base_url)?;
         let listen = listen(merged)?;
         let settings = Self {
             tls: tls(merged, listen.is_loopback() && public_base_url.is_none())?,
             listen,
-            storage: merged.required("storage", parse::storage)?,
+            storage: storage(merged, variables)?,
             data_dir: merged.required("data_dir", parse::path)?,
             public_base_url,
             tokens_private_key_pem_path: merged.optional("tokens_private_key_pem_path", parse::path)?,
@@ -184,8 +264,57 @@ impl Settings {
         self.listen.is_loopback() && self.public_base_url.as_ref().is_none_or(parse::is_loopback_url)
     }
 
+    /// Whether several servers may share the storage.
+    fn is_shared(&self) -> bool {
+        matches!(self.storage, Storage::S3(_))
+    }
+
+    /// Servers that share a bucket must share their keys, so none of them may make its own.
+    fn check_keys(&self) -> Result<(), SettingsError> {
+        let missing = [
+            (
+                self.tokens_private_key_pem_path.is_none(),
+                "OPENTACO_TOKENS_PRIVATE_KEY_PEM_PATH",
+                "openssl genpkey -algorithm ed25519 -out token-signing.pem",
+            ),
+            (self.oauth_state_key.is_empty(), "OPENTACO_OAUTH_STATE_KEY", "openssl rand -base64 32"),
+        ];
+        let missing: Vec<_> =
+            missing.iter().filter(|(is_missing, ..)| self.is_shared() && *is_missing).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let list = |part: &dyn Fn(&(bool, &str, &str)) -> String| {
+            missing.iter().map(|missing| part(missing)).collect::<Vec<_>>()
+        };
+        Err(SettingsError::Conflict {
+            name: list(&|(_, name, _)| (*name).to_owned()).join(" and "),
+            reason: format!(
+                "must be set with storage {}, because all servers on a bucket share their keys; make one with: {}",
+                self.storage,
+                list(&|(_, name, command)| format!("{command} (for {name})")).join("; ")
+            ),
+        })
+    }
+
+    /// What is made for later must outlive this process.
+    fn check_lasting(&self) -> Result<(), SettingsError> {
+        if self.storage == Storage::Memory {
+            return Err(SettingsError::Usage(
+                "with -storage memory the token would be gone at once; name the storage that the server uses"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
     /// What is fit for development only stays on this machine.
     fn check_reach(&self, merged: &Merged) -> Result<(), SettingsError> {
+        if let (true, true, Some(skip)) =
+            (self.is_shared(), self.auth_dev_skip_verify, merged.found("auth_dev_skip_verify")?)
+        {
+            return Err(skip.conflict("true is for development: it is not accepted with storage s3"));
+        }
         if self.is_loopback() {
             return Ok(());
         }
@@ -214,6 +343,28 @@ impl Merged {
     fn required<T>(&self, key: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, SettingsError> {
         self.optional(key, parse)?.ok_or_else(|| SettingsError::Usage(format!("{key} is not set")))
     }
+}
+
+/// The storage, and for a bucket where it is. Nothing is ever replaced by something else.
+fn storage(merged: &Merged, variables: Vec<(String, Secret)>) -> Result<Storage, SettingsError> {
+    let storage = merged.required("storage", parse::storage)?;
+    if !matches!(storage, Storage::S3(_)) {
+        for key in ["s3_bucket", "s3_prefix", "s3_region"] {
+            if let Some(found) = merged.found(key)? {
+                return Err(found.conflict("is only used with OPENTACO_STORAGE=s3; set that, or unset this"));
+            }
+        }
+        return Ok(storage);
+    }
+    let Some(bucket) = merged.optional("s3_bucket", parse::word)? else {
+        return Err(SettingsError::Conflict {
+            name: "OPENTACO_S3_BUCKET".to_owned(),
+            reason: "must be set with storage s3: the name of the bucket".to_owned(),
+        });
+    };
+    let (prefix, region) =
+        (merged.optional("s3_prefix", parse::prefix)?, merged.optional("s3_region", parse::word)?);
+    Ok(Storage::S3(S3Settings { bucket, prefix, region, variables }))
 }
 
 /// A port beats the port of a listen address that is set in the same place or a weaker one.

@@ -10,6 +10,8 @@ pub struct StartMessage<'a> {
     pub data_dir: &'a Path,
     /// Whether this start made it.
     pub is_new: bool,
+    /// The storage, unless it is the data dir.
+    pub storage: Option<&'a str>,
     /// URLs where the server answers, the one for people first.
     pub addresses: &'a [String],
     /// What follows `terraform login`, such as `localhost:8080`.
@@ -29,6 +31,9 @@ impl StartMessage<'_> {
         let new = if self.is_new { " (new)" } else { "" };
         writeln!(out, "OpenTaco is ready.")?;
         writeln!(out, "  data dir: {}{new}", self.data_dir.display())?;
+        if let Some(storage) = self.storage {
+            writeln!(out, "  storage:  {storage}")?;
+        }
         writeln!(out, "  address:  {}", self.addresses.join(" and "))?;
         writeln!(out)?;
         // Terraform keeps the token in this folder and does not make it.
@@ -73,6 +78,7 @@ mod tests {
         let message = StartMessage {
             data_dir: Path::new("/home/o'neil/my data"),
             is_new: true,
+            storage: Some("s3://bucket/prefix"),
             addresses: &addresses,
             host: "localhost:8080",
             tfrc: Path::new("/home/o'neil/my data/opentaco.tfrc"),
@@ -83,6 +89,7 @@ mod tests {
         let out = String::from_utf8_lossy(&out);
         for line in [
             "  data dir: /home/o'neil/my data (new)\n",
+            "  storage:  s3://bucket/prefix\n",
             "  address:  https://localhost:8080 and http://localhost:8080\n",
             " && cp '/home/o'\\''neil/my data/opentaco.tfrc' ~/.terraform.d/\n",
             " && export SSL_CERT_FILE=/srv/tls/ca-bundle.pem\n",

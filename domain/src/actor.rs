@@ -13,12 +13,12 @@ pub enum BadSubject {
     /// The name for the development login breaks the rule.
     #[error("use 1 to 64 letters, digits or any of `. _ - @ +` as a name")]
     DevelopmentName,
-    /// The text is not `local:owner` or `dev:<name>`.
+    /// The text is not `local:owner`, `dev:<name>` or `oidc:<sub>`.
     #[error("not a subject")]
     Unknown,
 }
 
-/// A person or machine, as `<source>:<name>`: `local:owner` (the server's own terminal) or `dev:<name>`.
+/// A person or machine, as `<source>:<name>`: `local:owner` (the server's own terminal), `dev:<name>`, or `oidc:<sub>`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(String);
 
@@ -59,9 +59,15 @@ impl FromStr for Subject {
         match text.split_once(':') {
             Some(("local", "owner")) => Ok(Self::local_owner()),
             Some(("dev", name)) => Self::development(name),
+            Some(("oidc", sub)) if is_sub(sub) => Ok(Self(text.to_owned())),
             _ => Err(BadSubject::Unknown),
         }
     }
+}
+
+/// A subject identifier of a provider: 1 to 255 ASCII characters (`OpenID` Connect Core section 2), here printable ones.
+fn is_sub(sub: &str) -> bool {
+    (1..=255).contains(&sub.len()) && sub.bytes().all(|b| b.is_ascii_graphic())
 }
 
 impl fmt::Display for Subject {

@@ -8,6 +8,7 @@
     reason = "in a test a broken expectation must end the test, loudly, at the place where it broke"
 )]
 
+mod admin;
 mod keeps;
 mod program;
 mod refusals;

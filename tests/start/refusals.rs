@@ -49,7 +49,7 @@ fn a_bad_value_is_refused_with_its_setting_and_what_is_accepted() {
 
 #[test]
 fn storage_that_this_version_lacks_is_refused_and_never_replaced() {
-    for storage in ["s3", "gcs", "azure"] {
+    for storage in ["gcs", "azure"] {
         Program::new(&["-storage", storage]).refused(&["storage", storage, "memory", "local"]);
     }
 }

@@ -12,6 +12,8 @@ use super::error::{Origin, SettingsError, shown};
 use super::table::{Row, TABLE, by_key, nearest};
 
 const PREFIX: &str = "OPENTACO_";
+/// The words that are no flags.
+const WORDS: &str = "words";
 
 type Values = BTreeMap<&'static str, String>;
 
@@ -19,7 +21,8 @@ type Values = BTreeMap<&'static str, String>;
 pub(super) enum Asked {
     Help(String),
     Version,
-    Settings(Merged),
+    /// Settings, and the words of the command line that are no flags.
+    Settings(Merged, Vec<String>),
 }
 
 /// One value per setting.
@@ -72,8 +75,8 @@ pub(super) fn merge(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     read: impl Fn(&Path) -> std::io::Result<String>,
 ) -> Result<Asked, SettingsError> {
-    let flags = match flags(arguments)? {
-        Ok(flags) => flags,
+    let (flags, words) = match flags(arguments)? {
+        Ok(given) => given,
         Err(asked) => return Ok(asked),
     };
     let environment = variables(environment)?;
@@ -103,7 +106,7 @@ pub(super) fn merge(
         }
     }
     let values = builder.build().and_then(|config| config.collect()).map_err(failed)?;
-    Ok(Asked::Settings(Merged { values: values.into_iter().collect(), origins }))
+    Ok(Asked::Settings(Merged { values: values.into_iter().collect(), origins }, words))
 }
 
 /// The keys of a file, all of them known.
@@ -161,7 +164,10 @@ fn is_somebody_elses(name: &str, value: &str) -> bool {
         || is_link
 }
 
-fn flags(arguments: impl IntoIterator<Item = OsString>) -> Result<Result<Values, Asked>, SettingsError> {
+/// The flags, and the words between them.
+type Given = (Values, Vec<String>);
+
+fn flags(arguments: impl IntoIterator<Item = OsString>) -> Result<Result<Given, Asked>, SettingsError> {
     let mut normal = Vec::new();
     for argument in arguments {
         let argument = argument.into_string().map_err(|argument| {
@@ -181,7 +187,8 @@ fn flags(arguments: impl IntoIterator<Item = OsString>) -> Result<Result<Values,
         return Ok(Err(Asked::Version));
     }
     let value = |row: &Row| matches.get_one::<String>(row.key).map(|value| (row.key, value.clone()));
-    Ok(Ok(TABLE.iter().filter_map(|row| value(row).map(|(_, value)| (row.key, value))).collect()))
+    let words = matches.get_many::<String>(WORDS).into_iter().flatten().cloned().collect();
+    Ok(Ok((TABLE.iter().filter_map(value).collect(), words)))
 }
 
 fn command() -> Command {
@@ -199,6 +206,9 @@ fn command() -> Command {
         .disable_help_flag(true)
         .disable_version_flag(true)
         .args(TABLE.iter().map(value))
+        .arg(Arg::new(WORDS).value_name("COMMAND").num_args(0..).help(
+            "nothing to serve, or: admin token SUBJECT (makes an API token; SUBJECT is local:owner, dev:NAME or oidc:SUB)",
+        ))
         .arg(switch("help", 'h', "print this help"))
         .arg(switch("version", 'V', "print the version"))
 }

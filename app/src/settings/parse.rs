@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 
-use super::{Listen, LogFormat, Secret, Storage};
+use super::{Listen, LogFormat, S3Settings, Secret, Storage};
 
 const SHORTEST_KEY: usize = 32;
 /// Keys that documentation has printed and are long enough to be accepted otherwise.
@@ -38,8 +38,22 @@ pub(super) fn storage(text: &str) -> Option<Storage> {
     match text {
         "memory" => Some(Storage::Memory),
         "local" => Some(Storage::Local),
+        "s3" => Some(Storage::S3(S3Settings::default())),
         _ => None,
     }
+}
+
+/// A word of a bucket's or region's name.
+pub(super) fn word(text: &str) -> Option<String> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    (text.len() <= 255 && text.bytes().all(is_plain)).then(|| text.to_owned())
+}
+
+/// A prefix of keys: segments that are neither empty nor a way out.
+pub(super) fn prefix(text: &str) -> Option<String> {
+    let segment = |s: &str| !s.is_empty() && s != "." && s != "..";
+    let is_plain = |b: u8| b.is_ascii_graphic() && !b"*?%#\\".contains(&b);
+    (text.len() <= 512 && text.split('/').all(segment) && text.bytes().all(is_plain)).then(|| text.to_owned())
 }
 
 pub(super) fn log_format(text: &str) -> Option<LogFormat> {

@@ -12,13 +12,11 @@ type TestResult = Result<(), Box<dyn Error>>;
 fn load_from(arguments: &str, environment: &[&str], file: Option<&str>) -> Result<Wanted, SettingsError> {
     let arguments = arguments.split_whitespace().map(OsString::from);
     let environment = environment.iter().filter_map(|pair| pair.split_once('='));
-    let environment = environment.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let environment: Vec<_> =
+        environment.map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
+    let variables = aws_variables(&environment);
     let read = |_: &Path| file.map(str::to_owned).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound));
-    match merge(arguments, environment, read)? {
-        Asked::Help(help) => Ok(Wanted::Help(help)),
-        Asked::Version => Ok(Wanted::Version),
-        Asked::Settings(merged) => Settings::check(&merged).map(|settings| Wanted::Serve(Box::new(settings))),
-    }
+    wanted(merge(arguments, environment, read)?, variables)
 }
 
 fn settings(arguments: &str, environment: &[&str], file: Option<&str>) -> Result<Settings, Box<dyn Error>> {
@@ -100,10 +98,91 @@ fn tls_auto_is_decided_by_who_can_connect() -> TestResult {
     Ok(())
 }
 
+/// Everything that a server on a bucket needs.
+const S3: [&str; 4] = [
+    "OPENTACO_STORAGE=s3",
+    "OPENTACO_S3_BUCKET=states",
+    "OPENTACO_TOKENS_PRIVATE_KEY_PEM_PATH=key.pem",
+    "OPENTACO_OAUTH_STATE_KEY=0123456789abcdef0123456789abcdef",
+];
+
+#[test]
+fn a_bucket_is_named_and_its_credentials_are_passed_on_unseen() -> TestResult {
+    let aws = ["AWS_ACCESS_KEY_ID=id-of-the-key", "AWS_SECRET_ACCESS_KEY=hunter2", "HOME=/x"];
+    let settings = settings("-s3-prefix team/a -s3-region eu-west-1", &[&S3[..], &aws].concat(), None)?;
+    let Storage::S3(s3) = &settings.storage else { return Err("no bucket".into()) };
+    assert_eq!((s3.bucket.as_str(), s3.region.as_deref()), ("states", Some("eu-west-1")));
+    assert_eq!(settings.storage.to_string(), "s3://states/team/a");
+    let names: Vec<&str> = s3.variables.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]);
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("hunter2") && !shown.contains("id-of-the-key"), "{shown}");
+    Ok(())
+}
+
+#[test]
+fn a_bucket_goes_with_s3_alone_and_s3_with_a_bucket() {
+    assert!(refusal("-storage s3", &[], None).starts_with("OPENTACO_S3_BUCKET: must be set"));
+    for arguments in ["-s3-bucket x", "-s3-prefix x", "-s3-region x -storage memory"] {
+        assert!(refusal(arguments, &[], None).contains("OPENTACO_STORAGE=s3"), "{arguments}");
+    }
+    for (arguments, named) in [
+        ("-s3-bucket a/b", "-s3-bucket"),
+        ("-s3-prefix /a", "-s3-prefix"),
+        ("-s3-prefix a/../b", "-s3-prefix"),
+        ("-s3-prefix a//b", "-s3-prefix"),
+        ("-s3-region eu/west", "-s3-region"),
+    ] {
+        assert!(refusal(arguments, &S3, None).starts_with(named), "{arguments}");
+    }
+}
+
+#[test]
+fn servers_on_a_bucket_share_their_keys_and_are_for_nobody_who_is_not_checked() {
+    let both = refusal("-storage s3 -s3-bucket states", &[], None);
+    for part in ["OPENTACO_TOKENS_PRIVATE_KEY_PEM_PATH", "openssl genpkey -algorithm ed25519"] {
+        assert!(both.contains(part), "{part} is not in {both}");
+    }
+    for part in ["OPENTACO_OAUTH_STATE_KEY", "openssl rand -base64 32", "s3://states"] {
+        assert!(both.contains(part), "{part} is not in {both}");
+    }
+    let one = refusal("", &S3[..3], None);
+    assert!(one.starts_with("OPENTACO_OAUTH_STATE_KEY: "), "{one}");
+    assert!(refusal("-auth-dev-skip-verify true", &S3, None).contains("not accepted with storage s3"));
+}
+
+#[test]
+fn a_token_can_be_asked_for_with_the_same_settings() -> TestResult {
+    for arguments in ["admin token dev:ci -data-dir x", "-data-dir x admin token dev:ci"] {
+        match load_from(arguments, &[], None)? {
+            Wanted::Token(settings, subject) => {
+                assert_eq!((settings.data_dir, subject.as_str()), (PathBuf::from("x"), "dev:ci"));
+            }
+            other => return Err(format!("{other:?}").into()),
+        }
+    }
+    // It signs nothing, so it needs no keys.
+    assert!(matches!(load_from("admin token local:owner", &S3[..2], None)?, Wanted::Token(..)));
+    for (arguments, words) in [
+        ("admin", "opentacosvc admin token SUBJECT"),
+        ("admin token", "opentacosvc admin token SUBJECT"),
+        ("admin token a b", "opentacosvc admin token SUBJECT"),
+        ("admin revoke x", "opentacosvc admin token SUBJECT"),
+        ("admin token alice@example.com", "local:owner, dev:NAME or oidc:SUB"),
+        ("admin token dev:", "local:owner, dev:NAME or oidc:SUB"),
+        ("admin token dev:ci -storage memory", "gone at once"),
+        ("serve", "there is no command or argument \"serve\""),
+    ] {
+        let refused = refusal(arguments, &[], None);
+        assert!(refused.contains(words), "{arguments}: {refused}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_value_that_is_not_accepted_is_named_with_what_is() {
-    let storage = refusal("-storage s3", &[], None);
-    for part in ["-storage", "from the command line", "\"s3\"", "memory or local", "does not have s3"] {
+    let storage = refusal("-storage gcs", &[], None);
+    for part in ["-storage", "from the command line", "\"gcs\"", "memory, local or s3", "does not have gcs"] {
         assert!(storage.contains(part), "{part} is not in: {storage}");
     }
     assert!(

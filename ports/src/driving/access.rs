@@ -1,14 +1,18 @@
 //! Who is asking: a presented token becomes an actor.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use opentaco_domain::actor::{Actor, Door};
+use opentaco_domain::actor::{Actor, Door, Subject};
 use opentaco_domain::commit::Ticket;
-use opentaco_domain::token::{ApiToken, TokenRefused};
+use opentaco_domain::id::TokenId;
+use opentaco_domain::secret::Secret;
+use opentaco_domain::token::{ApiToken, TokenRecord, TokenRefused};
 use thiserror::Error;
 
 use super::Driven;
-use crate::driven::StoreError;
+use crate::driven::tokens::TokenMade;
+use crate::driven::{StoreError, random};
 
 /// Why nobody is admitted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -49,6 +53,35 @@ impl Access {
         let record = record.ok_or(AccessError::Refused(TokenRefused::Unknown))?;
         record.admits(&token, self.driven.clock.now()).map_err(AccessError::Refused)?;
         Ok(Actor { subject: record.owner, parent: token.id, door })
+    }
+
+    /// Makes an API token for somebody. Its secret is shown here and nowhere else.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then no token may be handed out.
+    pub async fn issue(
+        &self,
+        owner: Subject,
+        name: &str,
+        life: Option<Duration>,
+    ) -> Result<(Secret<String>, TokenRecord), StoreError> {
+        let now = self.driven.clock.now();
+        let entropy = &*self.driven.entropy;
+        let token = ApiToken::new(TokenId::from_bytes(random(entropy)), random(entropy));
+        let record = TokenRecord {
+            id: token.id.clone(),
+            digest: token.digest(),
+            owner,
+            name: name.to_owned(),
+            created_at: now,
+            expires_at: life.map(|life| now.plus(life)),
+            revoked_at: None,
+        };
+        match self.driven.tokens.create(&record).await? {
+            TokenMade::Created => Ok((token.reveal(), record)),
+            // Two draws of 80 random bits were the same.
+            TokenMade::Taken => Err(StoreError::Unavailable),
+        }
     }
 
     /// Turns an upload ticket into the actor that proposed it, if its token still lives.

@@ -1,0 +1,89 @@
+//! Tokens that who holds the storage makes for others.
+
+use opentaco_tests::client::Api;
+use opentaco_tests::server::{Options, Server};
+use reqwest::StatusCode;
+
+use crate::program::{Ended, Program};
+
+/// Runs `admin token` beside a server.
+fn token(server: &Server, subject: &str) -> Ended {
+    let data_dir = server.data_dir();
+    Program::new(&["admin", "token", subject, "-data-dir", data_dir.to_str().expect("text")]).run()
+}
+
+/// The token that was printed, which must be all that was.
+fn printed(ended: &Ended) -> &str {
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let token = ended.stdout.strip_suffix('\n').expect("a line");
+    assert!(token.starts_with("otc_tfe_") && !token.contains(char::is_whitespace), "{ended:?}");
+    let secret = token.rsplit('_').next().expect("a secret");
+    assert!(!ended.stderr.contains(secret), "it is shown once, on standard output");
+    token
+}
+
+#[tokio::test]
+async fn a_token_made_beside_a_running_server_acts_as_its_subject_at_once() {
+    let server = Server::start(Options::local());
+    let mut tokens = Vec::new();
+    for (subject, name) in [("local:owner", "owner"), ("dev:ci", "ci"), ("oidc:auth0|17", "auth0|17")] {
+        let ended = token(&server, subject);
+        let api = Api::new(&server, printed(&ended));
+        let caller = api.get("/account/details").await.expect(StatusCode::OK).json();
+        assert_eq!(
+            (&caller["data"]["id"], &caller["data"]["attributes"]["username"]),
+            (&subject.into(), &name.into())
+        );
+        tokens.push(printed(&ended).to_owned());
+    }
+    let again = token(&server, "dev:ci");
+    assert!(!tokens.contains(&printed(&again).to_owned()), "each is another one");
+}
+
+#[tokio::test]
+async fn a_token_can_be_made_before_the_first_start() {
+    let program = Program::new(&["admin", "token", "dev:first"]);
+    printed(&program.run());
+    let made = program.folder.path().join("opentaco-data");
+    for (file, why) in [("keys", "it signs nothing"), ("tls", "it serves nobody")] {
+        assert!(!made.join(file).exists(), "{file}: {why}");
+    }
+}
+
+#[test]
+fn what_is_no_command_or_no_subject_is_refused_and_makes_nothing() {
+    for (args, words) in [
+        (&["admin"][..], "admin token SUBJECT"),
+        (&["admin", "token"], "admin token SUBJECT"),
+        (&["admin", "tokens", "dev:a"], "admin token SUBJECT"),
+        (&["admin", "token", "alice"], "dev:NAME"),
+        (&["admin", "token", "alice@example.com"], "dev:NAME"),
+        (&["admin", "token", "dev:a b"], "dev:NAME"),
+        (&["admin", "token", "dev:a", "-storage", "memory"], "gone at once"),
+        (&["nonsense"], "nonsense"),
+    ] {
+        Program::new(args).refused(&[words]);
+    }
+    let help = Program::new(&["-help"]).run().stdout;
+    assert!(help.contains("admin token SUBJECT"), "{help}");
+}
+
+#[test]
+fn a_server_on_a_bucket_does_not_start_without_shared_keys_or_with_unchecked_logins() {
+    let bucket = ["-storage", "s3", "-s3-bucket", "states"];
+    let secrets = |program: Program| {
+        program.env("AWS_ACCESS_KEY_ID", "id-of-the-key").env("AWS_SECRET_ACCESS_KEY", "hunter2")
+    };
+    let said = secrets(Program::new(&bucket)).refused(&[
+        "OPENTACO_TOKENS_PRIVATE_KEY_PEM_PATH",
+        "openssl genpkey -algorithm ed25519",
+        "OPENTACO_OAUTH_STATE_KEY",
+        "openssl rand -base64 32",
+    ]);
+    assert!(!said.contains("hunter2") && !said.contains("id-of-the-key"), "{said}");
+    secrets(Program::new(&bucket))
+        .env("OPENTACO_AUTH_DEV_SKIP_VERIFY", "true")
+        .refused(&["OPENTACO_AUTH_DEV_SKIP_VERIFY", "s3"]);
+    Program::new(&bucket[..2]).refused(&["OPENTACO_S3_BUCKET"]);
+    Program::new(&bucket[2..]).refused(&["-s3-bucket", "OPENTACO_STORAGE=s3"]);
+}
