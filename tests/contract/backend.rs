@@ -1,7 +1,8 @@
 //! What the suite runs against: a place where data lies, and servers that share it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,17 +11,21 @@ use futures_util::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 use opentaco_domain::organization::Organization;
 use opentaco_domain::time::Timestamp;
 use opentaco_domain::workspace::{NameClaim, Workspace};
-use opentaco_object_store::{ObjectBlobs, ObjectCatalog, ObjectTokens, ObjectVersions, RecordStreams, Store};
+use opentaco_object_store::{
+    ObjectBlobs, ObjectCatalog, ObjectTokens, ObjectVersions, RecordStreams, S3, Store,
+};
 use opentaco_ports::driven::Clock;
 use opentaco_ports::driven::blobs::Blobs;
 use opentaco_ports::driven::catalog::Catalog;
 use opentaco_ports::driven::records::Records;
 use opentaco_ports::driven::tokens::Tokens;
 use opentaco_ports::driven::versions::Versions;
+use opentaco_tests::seaweed::{Identity, Seaweed};
 use tempfile::TempDir;
 
 /// Two clocks that the test moves. Whoever sleeps moves both.
@@ -65,6 +70,7 @@ impl Clock for TestClock {
 enum Place {
     Memory(Arc<InMemory>),
     Local(TempDir),
+    S3(S3),
 }
 
 /// A place where data lies.
@@ -116,26 +122,58 @@ impl Backend {
         Self { place: Place::Local(folder), clock: Arc::new(TestClock::new()), raw }
     }
 
+    /// A prefix of its own in a bucket of a real S3 server; none where there is no such server.
+    pub fn s3() -> Option<Self> {
+        static BUCKET: OnceLock<String> = OnceLock::new();
+        static BACKENDS: AtomicU32 = AtomicU32::new(0);
+        let seaweed = Seaweed::find()?;
+        let bucket = BUCKET.get_or_init(|| seaweed.bucket()).clone();
+        let prefix = format!("team/{}", BACKENDS.fetch_add(1, Ordering::Relaxed));
+        let raw = Raw(Arc::new(PrefixStore::new(seaweed.client(&bucket), prefix.as_str())));
+        let variables = seaweed.variables(Identity::Admin);
+        let place = Place::S3(S3 { bucket, prefix: Some(prefix), region: None, variables });
+        Some(Self { place, clock: Arc::new(TestClock::new()), raw })
+    }
+
     /// Another server on the same data, as a second process or a restart would be.
     pub fn open(&self) -> Server {
-        let store = match &self.place {
+        Server::over(self.store(), &self.clock)
+    }
+
+    /// The store of such a server.
+    pub fn store(&self) -> Store {
+        match &self.place {
             Place::Memory(objects) => Store::over(objects.clone()),
             Place::Local(folder) => Store::local(folder.path()).unwrap(),
-        };
-        Server::over(store, &self.clock)
+            Place::S3(place) => Store::s3(place).unwrap(),
+        }
     }
 
     /// The folder of a local backend.
     pub fn folder(&self) -> &std::path::Path {
         match &self.place {
-            Place::Memory(_) => panic!("memory has no folder"),
             Place::Local(folder) => folder.path(),
+            Place::Memory(_) | Place::S3(_) => panic!("only a disk has a folder"),
         }
     }
 
-    /// Whether this is the disk.
-    pub fn is_local(&self) -> bool {
-        matches!(self.place, Place::Local(_))
+    /// One in how many of a great number of cases is tried: each costs more the farther the data.
+    pub fn one_in(&self) -> usize {
+        match self.place {
+            Place::Memory(_) => 1,
+            Place::Local(_) => 7,
+            Place::S3(_) => 97,
+        }
+    }
+
+    /// How often a race is run.
+    pub fn rounds(&self) -> usize {
+        if matches!(self.place, Place::S3(_)) { 200 } else { 1000 }
+    }
+
+    /// How many race. Many at one key make `SeaweedFS` answer late.
+    pub fn racers(&self) -> usize {
+        if matches!(self.place, Place::S3(_)) { 2 } else { 8 }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The contract of the storage ports: one suite, run against every backend.
 //!
 //! Each promise is a function over a [`backend::Backend`] and sees only the traits. `promises!` runs all of them in
-//! memory and on a local disk.
+//! memory, on a local disk, and in a bucket of a real S3 server.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,7 +20,9 @@ mod entries;
 mod flaky;
 mod late_replies;
 mod lost_replies;
+mod probes;
 mod records;
+mod s3;
 mod tokens;
 mod values;
 mod versions;
@@ -44,6 +46,17 @@ macro_rules! promises {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $promise() {
                     crate::$group::$promise(&crate::Backend::local()).await;
+                })+
+            })+
+        }
+
+        mod bucket {
+            $(mod $group {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $promise() {
+                    if let Some(backend) = crate::Backend::s3() {
+                        crate::$group::$promise(&backend).await;
+                    }
                 })+
             })+
         }
@@ -124,6 +137,10 @@ promises! {
         a_read_that_a_revocation_overtook_is_not_remembered,
         an_answer_is_as_old_as_its_question,
         the_newest_of_many_entries_is_found_in_few_reads,
+    }
+    probes {
+        a_good_store_passes_and_keeps_nothing_but_its_layout,
+        a_clock_that_is_far_away_is_told,
     }
     lost_replies {
         an_append_whose_reply_was_lost_is_ours,

@@ -13,8 +13,6 @@ use tokio::sync::Barrier;
 use crate::backend::Backend;
 use crate::values::{AT, change, full_workspace, landed, workspace, workspace_id};
 
-const RACERS: usize = 8;
-const ROUNDS: usize = 1000;
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// The first entry of workspace `n`.
@@ -90,26 +88,26 @@ pub async fn the_same_change_tried_again_is_ours_with_the_stored_entry(backend: 
     assert_eq!(there.workspaces.newest(&id).await.unwrap().unwrap().number, 2, "it is there once");
 }
 
-/// Lets eight tasks on two servers append to one base at one moment; gives the entry that landed.
+/// Lets tasks on two servers append to one base at one moment; gives the entry that landed.
 async fn race(
     servers: &[Arc<dyn Records<Workspace>>; 2],
     n: usize,
     base: Option<Versioned<Workspace>>,
-    round: usize,
+    (round, racers): (usize, usize),
 ) -> Versioned<Workspace> {
-    let barrier = Arc::new(Barrier::new(RACERS));
-    let racers = (0..RACERS).map(|racer| {
+    let barrier = Arc::new(Barrier::new(racers));
+    let tasks = (0..racers).map(|racer| {
         let (records, barrier, base) = (servers[racer % 2].clone(), barrier.clone(), base.clone());
         let kind = if base.is_some() { ChangeKind::Changed } else { ChangeKind::Created };
         let value = Workspace { sweep_floor: racer as u64, ..workspace(n) };
-        let change = change(1_000 + round * RACERS + racer, kind, value);
+        let change = change(1_000 + round * racers + racer, kind, value);
         tokio::spawn(async move {
             barrier.wait().await;
             records.try_append(&workspace_id(n), base.as_ref(), &change).await
         })
     });
     let mut winners = Vec::new();
-    for outcome in join_all(racers).await {
+    for outcome in join_all(tasks).await {
         match outcome.unwrap() {
             Appended::Landed(entry) => winners.push(entry),
             Appended::Theirs => {}
@@ -122,21 +120,22 @@ async fn race(
 
 pub async fn of_racing_appends_exactly_one_lands_every_time(backend: &Backend) {
     let servers = [backend.open().workspaces, backend.open().workspaces];
+    let rounds = backend.rounds();
     let mut base = created(&*servers[0], 1).await;
-    for round in 0..ROUNDS {
-        let winner = race(&servers, 1, Some(base.clone()), round).await;
+    for round in 0..rounds {
+        let winner = race(&servers, 1, Some(base.clone()), (round, backend.racers())).await;
         for records in &servers {
             assert_eq!(records.newest(&workspace_id(1)).await.unwrap().as_ref(), Some(&winner));
         }
         base = winner;
     }
-    assert_eq!(base.number, ROUNDS as u64 + 1, "one entry per round");
+    assert_eq!(base.number, rounds as u64 + 1, "one entry per round");
 }
 
 pub async fn of_racing_creations_exactly_one_lands(backend: &Backend) {
     let servers = [backend.open().workspaces, backend.open().workspaces];
     for round in 0..50 {
-        let winner = race(&servers, round, None, round).await;
+        let winner = race(&servers, round, None, (round, backend.racers())).await;
         assert_eq!(servers[1].newest(&workspace_id(round)).await.unwrap(), Some(winner));
     }
 }

@@ -13,8 +13,6 @@ use tokio::sync::Barrier;
 use crate::backend::Backend;
 use crate::values::{AT, token};
 
-const RACERS: u8 = 8;
-
 pub async fn a_token_is_made_once(backend: &Backend) {
     let (here, there) = (backend.open().tokens, backend.open().tokens);
     assert_eq!(here.create(&token(1, 1)).await, Ok(TokenMade::Created));
@@ -34,8 +32,8 @@ pub async fn the_same_token_made_again_is_still_ones_own(backend: &Backend) {
 pub async fn of_racing_creations_one_is_told_created(backend: &Backend) {
     let servers = [backend.open().tokens, backend.open().tokens];
     for round in 0..100 {
-        let barrier = Arc::new(Barrier::new(usize::from(RACERS)));
-        let racers = (0..RACERS).map(|racer| {
+        let barrier = Arc::new(Barrier::new(backend.racers()));
+        let racers = (0..u8::try_from(backend.racers()).unwrap()).map(|racer| {
             let (tokens, barrier) = (servers[usize::from(racer) % 2].clone(), barrier.clone());
             tokio::spawn(async move {
                 barrier.wait().await;

@@ -98,7 +98,7 @@ impl Server {
 
     /// Makes that many workspaces; each second one is `even`.
     pub async fn make_many(&self, count: usize) {
-        let tag = |n: usize| if n % 2 == 0 { "even" } else { "odd" };
+        let tag = |n: usize| if n.is_multiple_of(2) { "even" } else { "odd" };
         let made = stream::iter((0..count).map(|n| async move {
             self.make(&format!("app/{n:04}"), tag(n)).await;
             Ok::<_, ()>(())

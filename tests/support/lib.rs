@@ -3,6 +3,7 @@
 //! - [`server`] starts, stops, kills and restarts `opentacosvc`;
 //! - [`browser`] walks the login pages as a person would;
 //! - [`client`] speaks the cloud API without Terraform, [`caller`] also to a server that dies;
+//! - [`seaweed`] is a real S3 server, [`proxy`] counts what it is asked;
 //! - [`terraform`] runs the real client in a home folder of its own, [`running`] is such a command;
 //! - [`wait`] waits for conditions, so that nothing here waits for time to pass.
 //!
@@ -27,7 +28,9 @@
 pub mod browser;
 pub mod caller;
 pub mod client;
+pub mod proxy;
 pub mod running;
+pub mod seaweed;
 pub mod server;
 pub mod terraform;
 pub mod wait;

@@ -5,17 +5,24 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::seaweed::{Identity, Seaweed};
 use crate::wait::{Transcript, until};
 
 /// How long a start, a stop or a line of output may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Keys that servers on one bucket share: they must accept each other's codes and tickets.
+const SIGNING_KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
+                           MC4CAQAwBQYDK2VwBCIEIIdYrIQh/J0U/R04t4ziqDsYVEX4NS07TyXw8fVV9+Mv\n\
+                           -----END PRIVATE KEY-----\n";
+const STATE_KEY: &str = "a key that only the servers of these tests have";
 
 /// Which storage the server is started with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +31,16 @@ pub enum Storage {
     Local,
     /// `-storage memory`.
     Memory,
+    /// `-storage s3`, in a fresh bucket.
+    S3,
+}
+
+impl Storage {
+    /// Whether it can be had on this machine. If not, that is a failure in CI, and elsewhere a notice that the test was
+    /// skipped.
+    pub fn is_there(self) -> bool {
+        self != Self::S3 || Seaweed::find().is_some()
+    }
 }
 
 /// What differs from the settings of the first minute.
@@ -43,6 +60,16 @@ impl Options {
     /// Storage that forgets, login by one-time code.
     pub fn memory() -> Self {
         Self { storage: Storage::Memory, ..Self::local() }
+    }
+
+    /// Storage in a bucket, login by one-time code. Ask [`Storage::is_there`] first.
+    pub fn s3() -> Self {
+        Self { storage: Storage::S3, ..Self::local() }
+    }
+
+    /// That storage, login by one-time code.
+    pub fn on(storage: Storage) -> Self {
+        Self { storage, ..Self::local() }
     }
 
     /// The development login: a name, and nothing is checked.
@@ -69,7 +96,9 @@ impl Options {
 /// A running server on a free loopback port with a folder of its own. Dropping it kills it.
 pub struct Server {
     options: Options,
-    folder: TempDir,
+    folder: Arc<TempDir>,
+    /// The bucket, on S3.
+    bucket: Option<String>,
     port: u16,
     process: Option<Process>,
     codes_given: Mutex<usize>,
@@ -84,8 +113,24 @@ struct Process {
 impl Server {
     /// Starts a server and waits until it is ready.
     pub fn start(options: Options) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut server = Self { options, folder, port: 0, process: None, codes_given: Mutex::new(0) };
+        let bucket = (options.storage == Storage::S3)
+            .then(|| Seaweed::find().expect("a test on S3 asks first whether it is there").bucket());
+        Self::start_in(options, new_folder(), bucket)
+    }
+
+    /// Starts a second server on the same data, with the same settings and keys and a port of its own.
+    pub fn second(&self) -> Self {
+        let folder = match self.options.storage {
+            Storage::Local => self.folder.clone(),
+            Storage::S3 => new_folder(),
+            Storage::Memory => panic!("nobody shares another process's memory"),
+        };
+        Self::start_in(self.options.clone(), folder, self.bucket.clone())
+    }
+
+    fn start_in(options: Options, folder: Arc<TempDir>, bucket: Option<String>) -> Self {
+        let codes_given = Mutex::new(0);
+        let mut server = Self { options, folder, bucket, port: 0, process: None, codes_given };
         // Another process may take the free port between our look and the server's bind.
         for _ in 0..4 {
             server.port = free_port();
@@ -213,11 +258,21 @@ impl Server {
     fn command(&self) -> Command {
         let mut command = Command::new(binary());
         command.env_clear().env("HOME", self.folder.path()).current_dir(self.folder.path());
+        if let Some(bucket) = &self.bucket {
+            let key = self.folder.path().join("signing.pem");
+            fs::write(&key, SIGNING_KEY).expect("a file written");
+            command
+                .env("OPENTACO_TOKENS_PRIVATE_KEY_PEM_PATH", key)
+                .env("OPENTACO_OAUTH_STATE_KEY", STATE_KEY);
+            command.envs(Seaweed::find().expect("it made the bucket").variables(Identity::Admin));
+            command.arg("-s3-bucket").arg(bucket);
+        }
         command.envs(self.options.env.iter().map(|(name, value)| (name, value)));
         command.arg("-port").arg(self.port.to_string());
         command.arg("-storage").arg(match self.options.storage {
             Storage::Local => "local",
             Storage::Memory => "memory",
+            Storage::S3 => "s3",
         });
         command.arg("-data-dir").arg(self.data_dir()).args(&self.options.args);
         command
@@ -258,6 +313,10 @@ impl Process {
         }
         self.output.text()
     }
+}
+
+fn new_folder() -> Arc<TempDir> {
+    Arc::new(tempfile::tempdir().expect("a temporary folder"))
 }
 
 /// A port of the loopback interface that nobody listens on.
