@@ -90,6 +90,20 @@ impl Terminal {
         writeln!(self.keyboard, "{line}").expect("a terminal to type on");
     }
 
+    /// Waits for a question and answers it.
+    pub fn answer(&mut self, question: &str, line: &str) {
+        self.wait_for(question, |said| {
+            let (_, asked) = said.rsplit_once(question)?;
+            asked.contains("Enter a value:").then_some(())
+        });
+        self.type_line(line);
+    }
+
+    /// Waits for the end.
+    pub fn finish(self) -> Ran {
+        self.running.finish()
+    }
+
     /// Waits until something is found on the screen, and says what.
     pub fn wait_for<T>(&self, what: &str, find: impl FnMut(&str) -> Option<T>) -> T {
         self.running.stdout.wait_for(PATIENCE, what, find)

@@ -184,6 +184,13 @@ impl Server {
         code
     }
 
+    /// A token for somebody, made beside the server by who holds its storage.
+    pub fn admin_token(&self, subject: &str) -> String {
+        let made = self.command().args(["admin", "token", subject]).output().expect("the program to run");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        String::from_utf8_lossy(&made.stdout).trim().to_owned()
+    }
+
     /// Everything the running process has printed, standard error included.
     pub fn output(&self) -> String {
         self.transcript().text()

@@ -19,27 +19,47 @@ use crate::wait::Transcript;
 #[derive(Clone, Debug)]
 pub struct Terraform(PathBuf);
 
+/// Which Terraform a test runs with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// The one that people have: `OPENTACO_TEST_TERRAFORM`, else `terraform` on the path, else what `tests/run` has
+    /// installed. It is 1.11.4 where the suite is developed.
+    V1_11,
+    /// The newest one: `OPENTACO_TEST_TERRAFORM_1_15`, else what `tests/run` has installed beside the other.
+    V1_15,
+}
+
 impl Terraform {
-    /// `OPENTACO_TEST_TERRAFORM`, else `terraform` on the path, else what `tests/run` has installed.
+    /// Finds a release.
     ///
-    /// Without any: a failure in CI, and elsewhere a notice that the test was skipped.
-    pub fn find() -> Option<Self> {
-        let named = std::env::var_os("OPENTACO_TEST_TERRAFORM").map(PathBuf::from);
+    /// Without it: a failure in CI, and elsewhere a notice that the test was skipped.
+    pub fn find(release: Release) -> Option<Self> {
+        let (variable, on_path, installed) = match release {
+            Release::V1_11 => ("OPENTACO_TEST_TERRAFORM", true, "terraform"),
+            Release::V1_15 => ("OPENTACO_TEST_TERRAFORM_1_15", false, "terraform-1.15"),
+        };
+        let named = std::env::var_os(variable).map(PathBuf::from);
         let on_path = || {
-            let path = std::env::var_os("PATH")?;
+            let path = std::env::var_os("PATH").filter(|_| on_path)?;
             std::env::split_paths(&path).map(|folder| folder.join("terraform")).find(|file| file.is_file())
         };
-        let installed = || Some(repository().join(".clients/bin/terraform")).filter(|file| file.is_file());
+        let installed =
+            || Some(repository().join(".clients/bin").join(installed)).filter(|file| file.is_file());
         let found = named.or_else(on_path).or_else(installed).map(Self);
         if found.is_none() {
-            let notice = "no terraform found: run tests/run once (it installs one into .clients/), \
-                          put terraform on the PATH, or name it in OPENTACO_TEST_TERRAFORM";
+            let notice = format!(
+                "no terraform found for {release:?}: run tests/run once (it installs one into .clients/), \
+                 or name it in {variable}"
+            );
             assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{notice}");
             eprintln!("SKIPPED, {notice}");
         }
         found
     }
 }
+
+/// An apply that asks nothing.
+pub const APPLY: [&str; 3] = ["apply", "-auto-approve", "-input=false"];
 
 /// Over which scheme Terraform talks to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +127,47 @@ impl Workdir {
     /// Runs a command to its end.
     pub fn run(&self, args: &[&str]) -> Ran {
         self.spawn(args).finish()
+    }
+
+    /// `terraform init`, asking nothing.
+    pub fn init(&self) -> Ran {
+        self.run(&["init", "-input=false"]).ok()
+    }
+
+    /// `terraform apply`, asking nothing.
+    pub fn apply(&self) -> Ran {
+        self.run(&APPLY).ok()
+    }
+
+    /// The state as `terraform state pull` gives it.
+    pub fn pull(&self) -> Value {
+        self.run(&["state", "pull"]).ok().json()
+    }
+
+    /// The addresses that `terraform state list` gives.
+    pub fn resources(&self) -> Vec<String> {
+        self.run(&["state", "list"]).ok().lines().into_iter().map(str::to_owned).collect()
+    }
+
+    /// One output, as it is.
+    pub fn output(&self, name: &str) -> String {
+        self.run(&["output", "-raw", name]).ok().stdout
+    }
+
+    /// The names that `terraform workspace list` gives.
+    pub fn workspaces(&self) -> Vec<String> {
+        let list = self.run(&["workspace", "list"]).ok();
+        // After an empty line it may say where the choice comes from.
+        let names = list.stdout.split("\n\n").next().unwrap_or_default().lines();
+        names.map(|line| line.trim_start_matches('*').trim().to_owned()).collect()
+    }
+
+    /// Demands a plan with or without something to do.
+    pub fn expect_plan(&self, has_changes: bool) -> Ran {
+        let plan = self.run(&["plan", "-detailed-exitcode", "-input=false"]);
+        // 2 is Terraform's word for "there is something to do".
+        assert_eq!(plan.status.code(), Some(if has_changes { 2 } else { 0 }), "{plan:?}");
+        plan
     }
 
     /// Runs a command with something typed on its standard input.

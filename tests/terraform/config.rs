@@ -1,13 +1,10 @@
-//! Configurations that the tests share, and folders that are ready to use them.
+//! Configurations that the tests share.
 
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use opentaco_tests::browser::Who;
-use opentaco_tests::client;
 use opentaco_tests::server::Server;
-use opentaco_tests::terraform::{Scheme, Terraform, Workdir};
 use opentaco_tests::wait::until;
 
 /// `cloud { … }` for organization `default` with what chooses the workspaces.
@@ -24,24 +21,21 @@ pub(crate) fn cloud_of(server: &Server, organization: &str, workspaces: &str) ->
     )
 }
 
+/// `backend "remote"` for organization `default` with what chooses the workspaces.
+pub(crate) fn remote(server: &Server, workspaces: &str) -> String {
+    let host = server.host();
+    format!(
+        "terraform {{\n  backend \"remote\" {{\n    hostname     = \"{host}\"\n    organization = \"default\"\n    \
+         workspaces {{\n      {workspaces}\n    }}\n  }}\n}}\n"
+    )
+}
+
 /// One resource whose value is an output.
 pub(crate) fn resource(value: &str) -> String {
     format!(
         "resource \"terraform_data\" \"app\" {{\n  input = \"{value}\"\n}}\n\
          output \"app\" {{\n  value = terraform_data.app.output\n}}\n"
     )
-}
-
-/// A folder with a token of its own, over https.
-pub(crate) async fn workdir(terraform: &Terraform, server: &Server) -> Workdir {
-    workdir_over(terraform, server, Scheme::Https).await
-}
-
-/// A folder with a token of its own.
-pub(crate) async fn workdir_over(terraform: &Terraform, server: &Server, scheme: Scheme) -> Workdir {
-    let workdir = Workdir::new(terraform, server, scheme);
-    workdir.store_token(&client::login(server, &Who::owner(server)).await);
-    workdir
 }
 
 /// A resource whose creation waits until the gate is opened, so that an apply can be held half way.

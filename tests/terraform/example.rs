@@ -3,9 +3,8 @@
 use std::fs;
 
 use opentaco_tests::server::{Options, Server, repository};
-use opentaco_tests::terraform::Terraform;
 
-use crate::config::workdir;
+use crate::setup::Setup;
 
 /// The commands of README's tour, each with the lines it is shown to print.
 fn tour() -> Vec<(String, Vec<String>)> {
@@ -22,11 +21,9 @@ fn tour() -> Vec<(String, Vec<String>)> {
     steps
 }
 
-#[tokio::test]
-async fn the_tour_in_readme_prints_what_readme_says() {
-    let Some(terraform) = Terraform::find() else { return };
-    let server = Server::start(Options::local());
-    let module = workdir(&terraform, &server).await;
+pub(crate) async fn the_tour_in_readme_prints_what_readme_says(setup: &Setup) {
+    let server = setup.start();
+    let module = setup.workdir(&server).await;
     let steps = tour();
     assert!(steps.len() > 5, "{steps:?}");
     for (command, shown) in steps {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use opentaco_tests::browser::{Answer, Browser, Who};
 use opentaco_tests::client::Attempt;
 use opentaco_tests::running::Ran;
-use opentaco_tests::server::{Options, Server};
-use opentaco_tests::terraform::{Scheme, Terraform, Workdir};
+use opentaco_tests::server::{Options, Server, Storage};
+use opentaco_tests::terraform::{Release, Scheme, Workdir};
 
 use crate::config::{cloud, resource};
+use crate::setup::Setup;
 
 /// How long Terraform may take to notice an answer.
 const PROMPT: Duration = Duration::from_secs(10);
@@ -36,20 +37,17 @@ fn authorization(said: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-#[tokio::test]
-async fn the_one_time_code_logs_terraform_in_over_https() {
-    logs_in(Scheme::Https).await;
+pub(crate) async fn the_one_time_code_logs_terraform_in_over_https(setup: &Setup) {
+    logs_in(setup, Scheme::Https).await;
 }
 
-#[tokio::test]
-async fn the_one_time_code_logs_terraform_in_over_http() {
-    logs_in(Scheme::Http).await;
+pub(crate) async fn the_one_time_code_logs_terraform_in_over_http(setup: &Setup) {
+    logs_in(setup, Scheme::Http).await;
 }
 
-async fn logs_in(scheme: Scheme) {
-    let Some(terraform) = Terraform::find() else { return };
-    let server = Server::start(Options::local());
-    let module = Workdir::new(&terraform, &server, scheme);
+async fn logs_in(setup: &Setup, scheme: Scheme) {
+    let server = setup.start();
+    let module = setup.stranger(&server, scheme);
 
     let ran = login(&module, &server, &Who::owner(&server), Answer::Allow).await.ok();
     assert!(ran.stdout.contains("Success!"), "{}", ran.stdout);
@@ -60,75 +58,66 @@ async fn logs_in(scheme: Scheme) {
     assert!(!server.output().contains(&token), "a token is never logged");
 
     module.write("main.tf", &(cloud(&server, "name = \"web\"") + &resource("mine")));
-    module.run(&["init", "-input=false"]).ok();
-    module.run(&["apply", "-auto-approve", "-input=false"]).ok();
+    module.init();
+    module.apply();
 }
 
+// Storage that is shared refuses this login, so it is held once.
 #[tokio::test]
 async fn the_development_login_needs_a_name_alone() {
-    let Some(terraform) = Terraform::find() else { return };
-    let server = Server::start(Options::memory().dev_login());
-    let module = Workdir::new(&terraform, &server, Scheme::Https);
+    let Some(setup) = Setup::find(Release::V1_11, Storage::Local) else { return };
+    let server = Server::start(Options::local().dev_login());
+    let module = setup.stranger(&server, Scheme::Https);
 
     login(&module, &server, &Who::dev("alice"), Answer::Allow).await.ok();
     module.write("main.tf", &(cloud(&server, "name = \"web\"") + &resource("mine")));
-    module.run(&["init", "-input=false"]).ok();
+    module.init();
 }
 
-#[tokio::test]
-async fn a_denied_login_ends_at_once_and_stores_nothing() {
+pub(crate) async fn a_denied_login_ends_at_once_and_stores_nothing(setup: &Setup) {
     for scheme in [Scheme::Https, Scheme::Http] {
-        let Some(terraform) = Terraform::find() else { return };
-        let server = Server::start(Options::memory().dev_login());
-        let module = Workdir::new(&terraform, &server, scheme);
+        let server = setup.start();
+        let module = setup.stranger(&server, scheme);
 
-        login(&module, &server, &Who::dev("alice"), Answer::Deny).await.refused("access_denied");
+        login(&module, &server, &Who::owner(&server), Answer::Deny).await.refused("access_denied");
         assert_eq!(module.stored_token(), None);
     }
 }
 
-#[tokio::test]
-async fn two_logins_get_two_tokens() {
-    let Some(terraform) = Terraform::find() else { return };
-    let server = Server::start(Options::memory().dev_login());
-    let [first, second] = [(); 2].map(|()| Workdir::new(&terraform, &server, Scheme::Https));
+pub(crate) async fn two_logins_get_two_tokens(setup: &Setup) {
+    let server = setup.start();
+    let [first, second] = [(); 2].map(|()| setup.stranger(&server, Scheme::Https));
 
     for module in [&first, &second] {
-        login(module, &server, &Who::dev("alice"), Answer::Allow).await.ok();
+        login(module, &server, &Who::owner(&server), Answer::Allow).await.ok();
     }
     assert_ne!(first.stored_token(), second.stored_token());
 }
 
-#[tokio::test]
-async fn a_login_replaces_a_token_that_no_longer_works() {
-    let Some(terraform) = Terraform::find() else { return };
-    let server = Server::start(Options::memory().dev_login());
-    let module = Workdir::new(&terraform, &server, Scheme::Https);
+pub(crate) async fn a_login_replaces_a_token_that_no_longer_works(setup: &Setup) {
+    let server = setup.start();
+    let module = setup.stranger(&server, Scheme::Https);
     let stale = "otc_tfe_aaaaaaaaaaaaaaaa_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     module.store_token(stale);
 
-    login(&module, &server, &Who::dev("alice"), Answer::Allow).await.ok();
+    login(&module, &server, &Who::owner(&server), Answer::Allow).await.ok();
     assert_ne!(module.stored_token().as_deref(), Some(stale));
 }
 
-#[tokio::test]
-async fn without_a_token_terraform_is_told_to_log_in() {
-    let Some(terraform) = Terraform::find() else { return };
-    let server = Server::start(Options::memory());
-    let module = Workdir::new(&terraform, &server, Scheme::Https);
+pub(crate) async fn without_a_token_terraform_is_told_to_log_in(setup: &Setup) {
+    let server = setup.start();
+    let module = setup.stranger(&server, Scheme::Https);
     module.write("main.tf", &(cloud(&server, "name = \"web\"") + &resource("x")));
 
     module.run(&["init", "-input=false"]).refused(&format!("terraform login {}", server.host()));
 }
 
-#[tokio::test]
-async fn logout_forgets_the_token() {
-    let Some(terraform) = Terraform::find() else { return };
-    let server = Server::start(Options::memory().dev_login());
-    let module = Workdir::new(&terraform, &server, Scheme::Https);
-    login(&module, &server, &Who::dev("alice"), Answer::Allow).await.ok();
+pub(crate) async fn logout_forgets_the_token(setup: &Setup) {
+    let server = setup.start();
+    let module = setup.stranger(&server, Scheme::Https);
+    login(&module, &server, &Who::owner(&server), Answer::Allow).await.ok();
     module.write("main.tf", &(cloud(&server, "name = \"web\"") + &resource("x")));
-    module.run(&["init", "-input=false"]).ok();
+    module.init();
 
     module.run(&["logout", &server.host()]).ok();
     assert_eq!(module.stored_token(), None);

@@ -1,38 +1,33 @@
 //! A server that goes away and comes back.
 
-use opentaco_tests::server::{Options, Server};
-use opentaco_tests::terraform::{Scheme, Terraform};
+use opentaco_tests::terraform::Scheme;
 
-use crate::config::{cloud, resource, workdir, workdir_over};
+use crate::config::{cloud, resource};
+use crate::setup::Setup;
 
-#[tokio::test]
-async fn a_restart_between_init_and_apply_goes_unnoticed() {
+pub(crate) async fn a_restart_between_init_and_apply_goes_unnoticed(setup: &Setup) {
     for scheme in [Scheme::Https, Scheme::Http] {
-        let Some(terraform) = Terraform::find() else { return };
-        let mut server = Server::start(Options::local());
-        let module = workdir_over(&terraform, &server, scheme).await;
+        let mut server = setup.start();
+        let module = setup.workdir_over(&server, scheme).await;
         module.write("main.tf", &(cloud(&server, "name = \"web\"") + &resource("kept")));
-        module.run(&["init", "-input=false"]).ok();
+        module.init();
         server.restart();
 
-        module.run(&["apply", "-auto-approve", "-input=false"]).ok();
+        module.apply();
         server.restart();
-        assert_eq!(module.run(&["output", "-raw", "app"]).ok().stdout, "kept");
+        assert_eq!(module.output("app"), "kept");
     }
 }
 
-#[tokio::test]
-async fn what_was_applied_outlives_a_kill() {
-    let Some(terraform) = Terraform::find() else { return };
-    let mut server = Server::start(Options::local());
-    let module = workdir(&terraform, &server).await;
+pub(crate) async fn what_was_applied_outlives_a_kill(setup: &Setup) {
+    let mut server = setup.start();
+    let module = setup.workdir(&server).await;
     module.write("main.tf", &(cloud(&server, "name = \"web\"") + &resource("durable")));
-    module.run(&["init", "-input=false"]).ok();
-    module.run(&["apply", "-auto-approve", "-input=false"]).ok();
+    module.init();
+    module.apply();
     server.kill();
     server.restart();
 
-    assert_eq!(module.run(&["output", "-raw", "app"]).ok().stdout, "durable");
-    let plan = module.run(&["plan", "-detailed-exitcode", "-input=false"]);
-    assert_eq!(plan.status.code(), Some(0), "{plan:?}");
+    assert_eq!(module.output("app"), "durable");
+    module.expect_plan(false);
 }
