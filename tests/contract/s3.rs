@@ -45,13 +45,13 @@ impl Counted {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_newest_of_many_entries_is_found_by_one_list() {
     let Some(counted) = Counted::new() else { return };
-    let writer = counted.open("").workspaces;
+    let writer = counted.open("team").workspaces;
     let mut base = created(&*writer, 1).await;
     for n in 2..=50 {
         let change = change(n, ChangeKind::Changed, workspace(1));
         base = landed(writer.try_append(&workspace_id(1), Some(&base), &change).await);
     }
-    let reader = counted.open("").workspaces;
+    let reader = counted.open("team").workspaces;
     counted.proxy.requests();
     assert_eq!(reader.newest(&workspace_id(1)).await.unwrap().as_ref(), Some(&base));
     let cold = counted.proxy.requests();
@@ -65,7 +65,7 @@ async fn the_newest_of_many_entries_is_found_by_one_list() {
     assert_eq!(reader.newest(&workspace_id(1)).await.unwrap().as_ref(), Some(&base));
     assert_eq!(counted.proxy.requests().len(), 3, "after a minute as if cold");
 
-    let nobody = counted.open("").workspaces;
+    let nobody = counted.open("team").workspaces;
     assert_eq!(nobody.newest(&workspace_id(2)).await.unwrap(), None);
     let absent = counted.proxy.requests();
     assert_eq!(absent.len(), 2, "a list, and the first entry: {absent:?}");

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -21,8 +22,7 @@ use crate::wait::until;
 const PATIENCE: Duration = Duration::from_mins(1);
 const SECRET: &str = "secretsecret";
 /// The server, and whoever ends it when the pipe from us breaks: we may be killed at any moment.
-const KEEPER: &str = r#"trap '' HUP INT TERM
-folder=$1; shift
+const KEEPER: &str = r#"folder=$1; shift
 "$@" >"$folder/log" 2>&1 &
 server=$!
 read -r _
@@ -119,7 +119,9 @@ impl Seaweed {
             command.arg(format!("-{name}.port={}", port[0]));
             command.arg(format!("-{name}.port.grpc={}", port[1]));
         }
-        // The keeper outlives us by a moment; it must not hold what a caller of the tests reads to its end.
+        // The keeper outlives us by a moment: no signal to our group may reach it, and it must not hold what a caller of
+        // the tests reads to its end.
+        command.process_group(0);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).current_dir(&folder);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let keeper = command.spawn().expect("sh to start");
@@ -127,7 +129,7 @@ impl Seaweed {
         let log = folder.join("log");
         let ready = until(PATIENCE, "SeaweedFS to make a bucket", || {
             let taken = fs::read_to_string(&log).is_ok_and(|log| log.contains("address already in use"));
-            if taken { Some(false) } else { server.make("first").then_some(true) }
+            if taken { Some(false) } else { server.ask(&reqwest::Method::PUT, "first", "").then_some(true) }
         });
         ready.then_some(server)
     }
@@ -136,7 +138,12 @@ impl Seaweed {
     pub fn bucket(&self) -> String {
         let number = self.buckets.fetch_add(1, Ordering::Relaxed);
         let name = format!("bucket-{}-{number}", getpid().as_raw_nonzero());
-        assert!(self.make(&name), "no bucket {name}");
+        assert!(self.ask(&reqwest::Method::PUT, &name, ""), "no bucket {name}");
+        // The first write to a bucket makes room on the disk, which may take longer than a client waits.
+        until(PATIENCE, "SeaweedFS to take an object", || {
+            self.ask(&reqwest::Method::PUT, &name, "first").then_some(())
+        });
+        assert!(self.ask(&reqwest::Method::DELETE, &name, "first"), "no object is removed");
         name
     }
 
@@ -162,11 +169,12 @@ impl Seaweed {
             .expect("a client")
     }
 
-    /// Makes a bucket by a signed address, since the client of objects cannot; says whether it was made.
-    fn make(&self, bucket: &str) -> bool {
+    /// Asks by a signed address, since a client of objects makes no bucket; without a key of the bucket itself. Says
+    /// whether it was done.
+    fn ask(&self, method: &reqwest::Method, bucket: &str, key: &str) -> bool {
         let client = self.client(bucket);
-        let root = object_store::path::Path::default();
-        let signed = client.signed_url(reqwest::Method::PUT, &root, Duration::from_mins(1)).now_or_never();
+        let key = object_store::path::Path::from(key);
+        let signed = client.signed_url(method.clone(), &key, Duration::from_mins(1)).now_or_never();
         let signed = signed.expect("fixed credentials need no waiting").expect("an address");
         let path = format!("{}?{}", signed.path(), signed.query().expect("a signature"));
         let address: SocketAddr = (Ipv4Addr::LOCALHOST, self.port).into();
@@ -176,13 +184,13 @@ impl Seaweed {
             let host = format!("127.0.0.1:{}", self.port);
             write!(
                 stream,
-                "PUT {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             )?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
             Ok(answer)
         };
-        ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
+        ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 20"))
     }
 }
 

@@ -104,7 +104,7 @@ enum Asked {
 
 impl ProbeError {
     fn of(store: &Store, asked: Asked, error: &Error) -> Self {
-        tracing::warn!(error = words(error), "storage: the probe failed");
+        tracing::warn!(error = words(error), "storage: a request of the probe failed");
         let name = store.name().to_owned();
         match (Refusal::of(error), asked) {
             (Refusal::NoBucket, _) => Self::NoBucket(name),
