@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub enum Storage {
     Local,
     /// `-storage memory`.
     Memory,
-    /// `-storage s3`, in a fresh bucket.
+    /// `-storage s3`, under a fresh prefix of one bucket.
     S3,
 }
 
@@ -97,11 +98,29 @@ impl Options {
 pub struct Server {
     options: Options,
     folder: Arc<TempDir>,
-    /// The bucket, on S3.
-    bucket: Option<String>,
+    /// Where it keeps things on S3.
+    bucket: Option<Place>,
     port: u16,
     process: Option<Process>,
     codes_given: Mutex<usize>,
+}
+
+/// A prefix of its own in the bucket of this process.
+#[derive(Clone, Debug)]
+struct Place {
+    bucket: &'static str,
+    prefix: String,
+}
+
+impl Place {
+    fn fresh() -> Self {
+        // One bucket for all: each takes room on the disk before its first object.
+        static BUCKET: OnceLock<String> = OnceLock::new();
+        static PLACES: AtomicU32 = AtomicU32::new(0);
+        let bucket = BUCKET
+            .get_or_init(|| Seaweed::find().expect("a test on S3 asks first whether it is there").bucket());
+        Self { bucket, prefix: format!("place/{}", PLACES.fetch_add(1, Ordering::Relaxed)) }
+    }
 }
 
 struct Process {
@@ -113,8 +132,7 @@ struct Process {
 impl Server {
     /// Starts a server and waits until it is ready.
     pub fn start(options: Options) -> Self {
-        let bucket = (options.storage == Storage::S3)
-            .then(|| Seaweed::find().expect("a test on S3 asks first whether it is there").bucket());
+        let bucket = (options.storage == Storage::S3).then(Place::fresh);
         Self::start_in(options, new_folder(), bucket)
     }
 
@@ -128,7 +146,7 @@ impl Server {
         Self::start_in(self.options.clone(), folder, self.bucket.clone())
     }
 
-    fn start_in(options: Options, folder: Arc<TempDir>, bucket: Option<String>) -> Self {
+    fn start_in(options: Options, folder: Arc<TempDir>, bucket: Option<Place>) -> Self {
         let codes_given = Mutex::new(0);
         let mut server = Self { options, folder, bucket, port: 0, process: None, codes_given };
         // Another process may take the free port between our look and the server's bind.
@@ -272,7 +290,7 @@ impl Server {
                 .env("OPENTACO_TOKENS_PRIVATE_KEY_PEM_PATH", key)
                 .env("OPENTACO_OAUTH_STATE_KEY", STATE_KEY);
             command.envs(Seaweed::find().expect("it made the bucket").variables(Identity::Admin));
-            command.arg("-s3-bucket").arg(bucket);
+            command.arg("-s3-bucket").arg(bucket.bucket).arg("-s3-prefix").arg(&bucket.prefix);
         }
         command.envs(self.options.env.iter().map(|(name, value)| (name, value)));
         command.arg("-port").arg(self.port.to_string());
@@ -383,6 +401,8 @@ fn build() -> PathBuf {
     // switches on what only tests need.
     let built = Command::new(cargo)
         .current_dir(repository())
+        // Cargo tells this process about itself; a build that hears of it would begin anew.
+        .env_remove("CARGO_MANIFEST_DIR")
         .args(["build", "--quiet", "--package", "opentaco", "--bin", "opentacosvc", "--profile", profile])
         .arg("--target-dir")
         .arg(target)
