@@ -74,7 +74,10 @@ pub struct Rollback {
     /// The serial that replaces the one in the content.
     pub serial: u64,
     predecessor: StateVersionId,
+    /// The lineage of that content, when the document itself has none.
+    lineage: Option<Lineage>,
     lock: LockId,
+    entry: u64,
 }
 
 /// Why a proposal or an upload was not accepted.
@@ -289,15 +292,19 @@ impl Workspace {
     /// Decides on going back to a version: its content becomes a new version with the next serial. History is never
     /// shortened, so a rollback is undone by another one.
     ///
-    /// A lineage that was replaced by force comes back with its content.
+    /// A lineage that was replaced by force comes back with its content, for who may force.
+    ///
+    /// `entry` is the number of the record entry that `self` is.
     ///
     /// # Errors
-    /// [`CommitError`]: the lock is not the caller's; [`CommitError::NoSerial`] for a document that was encrypted by the
+    /// [`CommitError`]: the lock is not the caller's, the lineage is foreign; [`CommitError::NoSerial`] for a document that was encrypted by the
     /// client; [`CommitError::SerialTooLarge`].
     pub fn propose_rollback(
         &self,
         grant: &Grant<Write>,
+        entry: u64,
         to: &StateVersion,
+        force: Option<&Grant<Manage>>,
         random: [u8; 10],
     ) -> Result<Rollback, CommitError> {
         self.must_live(grant).map_err(|_| CommitError::Deleted)?;
@@ -307,13 +314,23 @@ impl Workspace {
         if to.encrypted {
             return Err(CommitError::NoSerial(to.id));
         }
+        if let (Some(given), Some(kept)) = (&to.lineage, &current.lineage)
+            && given != kept
+            && !self.may_force(grant, force)
+        {
+            return Err(CommitError::ForeignLineage {
+                given: given.as_str().to_owned(),
+                current: kept.as_str().to_owned(),
+            });
+        }
         let serial = current.serial.saturating_add(1);
         if serial > MAX_SERIAL {
             return Err(CommitError::SerialTooLarge(serial));
         }
         let ordinal = current.id.ordinal.checked_add(1).ok_or(CommitError::Full)?;
         let version = StateVersionId::new(self.id, ordinal, random);
-        Ok(Rollback { version, to: to.id, serial, predecessor: current.id, lock: lock.id })
+        let (predecessor, lineage) = (current.id, to.lineage.clone());
+        Ok(Rollback { version, to: to.id, serial, predecessor, lineage, lock: lock.id, entry })
     }
 
     /// Decides whether the rewritten content becomes the current version.
@@ -333,7 +350,7 @@ impl Workspace {
         if self.current_id() != Some(rollback.predecessor) {
             return Err(CommitError::Overtaken);
         }
-        if self.lock_of(grant.actor())?.id != rollback.lock {
+        if self.lock_of(grant.actor())?.id != rollback.lock || rollback.entry < self.sweep_floor {
             return Err(CommitError::Fenced);
         }
         let document = &measured.document;
@@ -344,7 +361,11 @@ impl Workspace {
             id: rollback.version,
             predecessor: Some(rollback.predecessor),
             serial: rollback.serial,
-            lineage: document.lineage.as_deref().and_then(|lineage| lineage.parse().ok()),
+            lineage: document
+                .lineage
+                .as_deref()
+                .and_then(|lineage| lineage.parse().ok())
+                .or_else(|| rollback.lineage.clone()),
             md5: measured.md5,
             sha256: measured.sha256,
             size: measured.size,

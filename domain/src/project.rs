@@ -1,6 +1,6 @@
 //! Projects: groups of workspaces in an organization, kept in the organization's own record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::id::ProjectId;
 use crate::name::OrganizationName;
+use crate::settings::is_for_people;
 use crate::time::Timestamp;
 
 /// The most projects an organization has: all of them are in one record.
@@ -74,8 +75,8 @@ pub enum ProjectError {
     /// Another project has the name.
     #[error("project {0} already exists in this organization")]
     NameTaken(ProjectName),
-    /// The description is longer than 256 bytes.
-    #[error("description must have at most {MAX_DESCRIPTION} bytes")]
+    /// The description is longer than 256 bytes or has control characters.
+    #[error("description must have at most {MAX_DESCRIPTION} bytes and no control characters")]
     Description,
     /// There would be more than [`MAX_PROJECTS`].
     #[error("an organization has at most {MAX_PROJECTS} projects")]
@@ -96,9 +97,16 @@ impl Projects {
     /// The projects that were written down.
     ///
     /// # Errors
-    /// [`ProjectError`] as for each of them.
+    /// [`ProjectError::NameTaken`] when two have one name.
     pub fn new(projects: impl IntoIterator<Item = Project>) -> Result<Self, ProjectError> {
-        projects.into_iter().try_fold(Self::default(), |all, project| all.with(project))
+        let (mut all, mut names) = (BTreeMap::new(), BTreeSet::new());
+        for project in projects {
+            if !names.insert(project.name.clone()) {
+                return Err(ProjectError::NameTaken(project.name));
+            }
+            all.insert(project.id.clone(), project);
+        }
+        Ok(Self(all))
     }
 
     /// The projects that somebody made or changed, in order of their ids; what a record holds.
@@ -129,7 +137,7 @@ impl Projects {
         if taken {
             return Err(ProjectError::NameTaken(project.name));
         }
-        if project.description.as_ref().is_some_and(|text| text.len() > MAX_DESCRIPTION) {
+        if project.description.as_ref().is_some_and(|text| !is_for_people(text, MAX_DESCRIPTION)) {
             return Err(ProjectError::Description);
         }
         let mut all = self.0.clone();

@@ -49,7 +49,9 @@ impl SerialRewriter {
             At::Text { escaped: false, is_key } => match byte {
                 b'\\' => {
                     // A key with an escape is compared as it stands, and so is another one.
-                    self.key.push(byte);
+                    if is_key && self.key.len() <= KEY.len() {
+                        self.key.push(byte);
+                    }
                     self.at = At::Text { escaped: true, is_key };
                 }
                 b'"' => {

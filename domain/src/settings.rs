@@ -11,6 +11,8 @@ pub const MAX_CONSUMERS: usize = 1000;
 const MAX_DESCRIPTION: usize = 4096;
 const MAX_TEXT: usize = 1024;
 const MAX_ITEMS: usize = 100;
+/// What all kept settings of a workspace have together, in bytes: every entry of its record repeats them.
+const MAX_KEPT: usize = 16 * 1024;
 
 /// What people set on a workspace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,16 +46,18 @@ pub enum Kept {
 ///
 /// Nothing runs here, so they are stored and read back, and that is all: a client that manages them sees no difference
 /// it did not make. Source: the workspace attributes of the Terraform Cloud API.
-pub const KEPT: [(&str, Kept); 12] = [
+pub const KEPT: [(&str, Kept); 14] = [
     ("allow-destroy-plan", Kept::Flag(true)),
     ("assessments-enabled", Kept::Flag(false)),
     ("auto-apply", Kept::Flag(false)),
     ("auto-apply-run-trigger", Kept::Flag(false)),
     ("file-triggers-enabled", Kept::Flag(true)),
+    ("inherits-project-auto-destroy", Kept::Flag(true)),
     ("queue-all-runs", Kept::Flag(false)),
     ("speculative-enabled", Kept::Flag(true)),
     ("structured-run-output-enabled", Kept::Flag(false)),
     ("source-name", Kept::Text(String::new())),
+    ("source-url", Kept::Text(String::new())),
     ("working-directory", Kept::Text(String::new())),
     ("trigger-patterns", Kept::List(Vec::new())),
     ("trigger-prefixes", Kept::List(Vec::new())),
@@ -65,9 +69,12 @@ pub enum BadSettings {
     /// The Terraform version is empty or longer than 100 characters.
     #[error("terraform-version must have 1 to 100 printable ASCII characters")]
     TerraformVersion,
-    /// The description is longer than 4,096 bytes.
-    #[error("description must have at most {MAX_DESCRIPTION} bytes")]
+    /// The description is longer than 4,096 bytes or has control characters other than line breaks and tabs.
+    #[error("description must have at most {MAX_DESCRIPTION} bytes and no control characters")]
     Description,
+    /// The kept settings are too long together.
+    #[error("the settings that are only kept have more than {MAX_KEPT} bytes together")]
+    TooMuchKept,
     /// A kept setting is too long, of another type, or none of [`KEPT`].
     #[error("{0} must be {1}")]
     Kept(String, &'static str),
@@ -81,7 +88,24 @@ pub(crate) fn is_terraform_version(text: &str) -> bool {
     (1..=100).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b))
 }
 
+/// Whether a text is for people: at most so many bytes, no control characters but line breaks and tabs. Others take six
+/// bytes each where the text is kept.
+pub(crate) fn is_for_people(text: &str, most: usize) -> bool {
+    text.len() <= most && !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+}
+
 impl Settings {
+    /// The kept settings together must fit into every entry of the record.
+    pub(crate) fn check_size(&self) -> Result<(), BadSettings> {
+        let length = |kept: &Kept| match kept {
+            Kept::Flag(_) => 1,
+            Kept::Text(text) => text.len(),
+            Kept::List(items) => items.iter().map(|item| item.len() + 3).sum(),
+        };
+        let all: usize = self.kept.values().map(length).sum();
+        if all > MAX_KEPT { Err(BadSettings::TooMuchKept) } else { Ok(()) }
+    }
+
     /// The value of a setting of [`KEPT`], its default unless another was set; none for other names.
     pub fn kept(&self, name: &str) -> Option<Kept> {
         let default = || KEPT.into_iter().find(|(known, _)| *known == name).map(|(_, default)| default);
@@ -108,7 +132,7 @@ impl SettingsChange {
         if terraform_version.as_ref().is_some_and(|version| !is_terraform_version(version)) {
             return Err(BadSettings::TerraformVersion);
         }
-        if description.as_ref().is_some_and(|description| description.len() > MAX_DESCRIPTION) {
+        if description.as_ref().is_some_and(|text| !is_for_people(text, MAX_DESCRIPTION)) {
             return Err(BadSettings::Description);
         }
         Ok(Self { terraform_version, description, ..Self::default() })
@@ -132,14 +156,14 @@ impl SettingsChange {
     /// [`BadSettings::Kept`].
     pub fn with_kept(mut self, name: &str, value: Kept) -> Result<Self, BadSettings> {
         let bad = |rule| BadSettings::Kept(name.chars().take(100).collect(), rule);
-        let short = |text: &String| text.len() <= MAX_TEXT;
+        let short = |text: &String| is_for_people(text, MAX_TEXT);
         let default = KEPT.into_iter().find(|(known, _)| *known == name).map(|(_, default)| default);
         match (default.ok_or_else(|| bad("a known setting"))?, &value) {
             (Kept::Flag(_), Kept::Flag(_)) => {}
             (Kept::Text(_), Kept::Text(text)) if short(text) => {}
             (Kept::List(_), Kept::List(items)) if items.len() <= MAX_ITEMS && items.iter().all(short) => {}
             (Kept::Flag(_), _) => return Err(bad("true or false")),
-            (Kept::Text(_), _) => return Err(bad("a text of at most 1024 bytes")),
+            (Kept::Text(_), _) => return Err(bad("a text of at most 1024 bytes without control characters")),
             (Kept::List(_), _) => return Err(bad("a list of at most 100 texts of at most 1024 bytes each")),
         }
         self.kept.insert(name.to_owned(), value);
@@ -197,6 +221,7 @@ mod tests {
             ("auto-apply", Kept::Text("yes".into())),
             ("working-directory", Kept::Flag(true)),
             ("working-directory", Kept::Text("x".repeat(1025))),
+            ("working-directory", Kept::Text("a\u{1}b".into())),
             ("trigger-prefixes", Kept::List(vec![String::new(); 101])),
             ("no-such-setting", Kept::Flag(true)),
         ] {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use crate::id::{StateVersionId, WorkspaceId};
+use crate::id::{OperationId, StateVersionId, WorkspaceId};
 use crate::lock::Lock;
 use crate::name::{OrganizationName, WorkspaceName};
 use crate::rbac::{Grant, Manage, Permission, Write};
@@ -23,7 +23,7 @@ pub struct Workspace {
     /// Its name there.
     pub name: WorkspaceName,
     /// The name it is about to take: claimed before it is borne, so that two workspaces never bear one name.
-    pub renaming_to: Option<WorkspaceName>,
+    pub renaming_to: Option<Renaming>,
     /// What people set.
     pub settings: Settings,
     /// Its tags.
@@ -40,6 +40,15 @@ pub struct Workspace {
     pub sweep_floor: u64,
     /// Whether it is alive.
     pub life: Life,
+}
+
+/// A name that a workspace is about to take. Only the request that announced it may finish it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renaming {
+    /// The name.
+    pub name: WorkspaceName,
+    /// The request that announced it.
+    pub by: OperationId,
 }
 
 /// Whether a workspace is alive.
@@ -163,7 +172,8 @@ impl Workspace {
         if self.is_live() && grant.covers(self.id) { Ok(()) } else { Err(WorkspaceError::Deleted) }
     }
 
-    /// Changes settings, tags and name at once. A new name must have been announced by [`Workspace::begin_rename`].
+    /// Changes settings, tags and name at once. A new name must have been announced by the same request, by
+    /// [`Workspace::begin_rename`], and nobody may have announced another or ended it since.
     ///
     /// # Errors
     /// [`WorkspaceError::NotManager`]; [`WorkspaceError::RenameLost`]; [`WorkspaceError::Deleted`].
@@ -172,6 +182,7 @@ impl Workspace {
         grant: &Grant<Write>,
         manage: Option<&Grant<Manage>>,
         update: &Update,
+        announced: Option<OperationId>,
         now: Timestamp,
     ) -> Result<Outcome, WorkspaceError> {
         self.must_live(grant)?;
@@ -184,7 +195,8 @@ impl Workspace {
             next.tags = tags.clone();
         }
         if let Some(name) = update.name.as_ref().filter(|name| **name != self.name) {
-            if self.renaming_to.as_ref() != Some(name) {
+            let own = announced.map(|by| Renaming { name: name.clone(), by });
+            if own.is_none() || self.renaming_to != own {
                 return Err(WorkspaceError::RenameLost(name.clone()));
             }
             next.name = name.clone();
@@ -193,10 +205,11 @@ impl Workspace {
         if next == *self {
             return Ok(Outcome::Unchanged);
         }
+        next.settings.check_size()?;
         Ok(Outcome::changed(Self { updated_at: now, ..next }))
     }
 
-    /// Announces that the workspace is about to take a name. It can be announced again.
+    /// Announces that the workspace is about to take a name; what was announced before is given up.
     ///
     /// # Errors
     /// [`WorkspaceError::Deleted`].
@@ -204,18 +217,32 @@ impl Workspace {
         &self,
         grant: &Grant<Manage>,
         name: &WorkspaceName,
+        by: OperationId,
     ) -> Result<Outcome, WorkspaceError> {
         self.must_live(grant)?;
-        if self.renaming_to.as_ref() == Some(name) {
-            return Ok(Outcome::Unchanged);
+        let renaming = Renaming { name: name.clone(), by };
+        Ok(Outcome::changed(Self { renaming_to: Some(renaming), ..self.clone() }))
+    }
+
+    /// Ends the renaming that this request announced.
+    pub fn give_up_rename(&self, by: OperationId) -> Outcome {
+        match &self.renaming_to {
+            Some(renaming) if renaming.by == by => {
+                Outcome::changed(Self { renaming_to: None, ..self.clone() })
+            }
+            _ => Outcome::Unchanged,
         }
-        Ok(Outcome::changed(Self { renaming_to: Some(name.clone()), ..self.clone() }))
+    }
+
+    /// Whether it is about to take that name.
+    pub fn is_renaming_to(&self, name: &WorkspaceName) -> bool {
+        self.renaming_to.as_ref().is_some_and(|renaming| renaming.name == *name)
     }
 
     /// Ends a renaming to that name which was not finished, so that somebody else may have the name. It needs no right:
     /// the name was never borne.
     pub fn cancel_rename(&self, name: &WorkspaceName) -> Outcome {
-        if self.renaming_to.as_ref() == Some(name) {
+        if self.is_renaming_to(name) {
             Outcome::changed(Self { renaming_to: None, ..self.clone() })
         } else {
             Outcome::Unchanged

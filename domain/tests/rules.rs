@@ -332,7 +332,7 @@ impl Run {
         let settings = SettingsChange::new(None, Some(text.to_string())).unwrap();
         let update = Update { settings, ..Update::default() };
         let (write, manage) = (grant(who, &self.workspace), grant(who, &self.workspace));
-        let outcome = self.workspace.update(&write, Some(&manage), &update, self.now);
+        let outcome = self.workspace.update(&write, Some(&manage), &update, None, self.now);
         let same = self.workspace.settings.description == Some(text.to_string());
         let expected = if self.model.deleted { Err("Deleted") } else { Ok(!same) };
         self.follow(outcome, expected);

@@ -11,14 +11,14 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use opentaco_domain::actor::Subject;
-use opentaco_domain::id::{ProjectId, WorkspaceId};
+use opentaco_domain::id::{OperationId, ProjectId, WorkspaceId};
 use opentaco_domain::organization::Organization;
 use opentaco_domain::project::{Project, Projects};
 use opentaco_domain::settings::{Kept, Settings};
 use opentaco_domain::state::Output;
 use opentaco_domain::state::StateVersion;
 use opentaco_domain::time::Timestamp;
-use opentaco_domain::workspace::{NameClaim, Workspace};
+use opentaco_domain::workspace::{NameClaim, Renaming, Workspace};
 use opentaco_object_store::{
     ObjectBlobs, ObjectCatalog, ObjectTokens, ObjectVersions, RecordStreams, Store, probe,
 };
@@ -179,7 +179,8 @@ pub fn settled_workspace() -> Workspace {
         kept: kept.map(|(name, value)| (name.to_owned(), value)).into(),
         ..Settings::default()
     };
-    Workspace { settings, renaming_to: Some("app/one".parse().unwrap()), ..workspace(1) }
+    let renaming = Renaming { name: "app/one".parse().unwrap(), by: OperationId::new(AT, ten(9)) };
+    Workspace { settings, renaming_to: Some(renaming), ..workspace(1) }
 }
 
 pub fn rolled_back() -> StateVersion {

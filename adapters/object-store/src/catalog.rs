@@ -108,7 +108,13 @@ impl Catalog for ObjectCatalog {
         known.retain(|workspace, (number, _)| newest.get(workspace) == Some(number));
         let missing = newest.into_iter().filter(|(workspace, _)| !known.contains_key(workspace));
         let fetched: Vec<_> = stream::iter(missing)
-            .map(|(workspace, number)| self.fetch(organization, workspace, number))
+            .map(|(workspace, number)| async move {
+                match self.fetch(organization, workspace, number).await {
+                    // It was logged, and must not hide all the others.
+                    Err(StoreError::Corrupt(_)) => Ok(None),
+                    fetched => fetched,
+                }
+            })
             .buffer_unordered(SIDE_BY_SIDE)
             .try_collect()
             .await?;

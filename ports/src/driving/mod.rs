@@ -120,7 +120,8 @@ impl Failure {
     /// There is no such thing, or the caller may not see it.
     #[expect(clippy::needless_pass_by_value, reason = "ids are small, and callers have them by value")]
     pub fn missing(what: &'static str, name: impl ToString) -> Self {
-        Self::Missing { what, name: name.to_string() }
+        // It may be anything that came in a request.
+        Self::Missing { what, name: name.to_string().chars().take(200).collect() }
     }
 }
 

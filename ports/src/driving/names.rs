@@ -103,7 +103,7 @@ async fn bears(driven: &Driven, holder: WorkspaceId, name: &WorkspaceName) -> Re
             if !workspace.is_live() || workspace.name == *name {
                 return Ok(workspace.is_live());
             }
-            if workspace.renaming_to.as_ref() != Some(name) {
+            if !workspace.is_renaming_to(name) {
                 return Ok(false);
             }
         }

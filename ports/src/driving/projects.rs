@@ -16,6 +16,9 @@ use crate::change::{Decision, change};
 use crate::driven::random;
 use crate::driven::records::ChangeKind;
 
+/// How many records are read side by side.
+const SIDE_BY_SIDE: usize = 32;
+
 /// What is to become of a project; what is absent stays.
 #[derive(Clone, Debug, Default)]
 pub struct ProjectChange {
@@ -122,6 +125,7 @@ impl Projects {
     /// # Errors
     /// [`Failure::Project`]; [`Failure::Missing`]; [`Failure::Denied`]; a failing store.
     pub async fn delete(&self, actor: &Actor, id: &ProjectId) -> Result<(), Failure> {
+        self.driven.policy.may_change_projects(actor)?;
         self.read(actor, id).await?;
         let workspaces = self.count_workspaces(id).await?;
         self.change(actor, id, |kept| {
@@ -139,9 +143,13 @@ impl Projects {
             .filter(|hint| hint.project.as_ref() == Some(id))
             .map(|hint| hint.workspace)
             .collect();
-        let entries = try_join_all(named.iter().map(|id| self.driven.workspaces.newest(id))).await?;
-        let inside = entries.into_iter().flatten().filter(|entry| entry.value.is_live());
-        Ok(inside.filter(|entry| entry.value.settings.project.as_ref() == Some(id)).count())
+        let mut count = 0;
+        for some in named.chunks(SIDE_BY_SIDE) {
+            let entries = try_join_all(some.iter().map(|id| self.driven.workspaces.newest(id))).await?;
+            let inside = entries.into_iter().flatten().filter(|entry| entry.value.is_live());
+            count += inside.filter(|entry| entry.value.settings.project.as_ref() == Some(id)).count();
+        }
+        Ok(count)
     }
 
     async fn change<O: Clone>(

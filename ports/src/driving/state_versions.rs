@@ -20,6 +20,9 @@ use crate::driven::records::{ChangeKind, Versioned};
 use crate::driven::versions::Pending;
 use crate::driven::{ByteStream, StoreError, random};
 
+/// How many rollbacks of rollbacks are followed to the version that has a JSON rendering.
+const MAX_ROLLBACKS: usize = 16;
+
 /// A state version as the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "one at a time, on its way to be rendered")]
@@ -351,18 +354,15 @@ impl StateVersions {
     /// [`Failure::Missing`], also when the client sent none; [`Failure::Store`].
     pub async fn download_json(&self, actor: &Actor, id: StateVersionId) -> Result<ByteStream, Failure> {
         let mut version = self.finalized(actor, id).await?;
-        loop {
+        for _ in 0..MAX_ROLLBACKS {
             let kind = BlobKind::JsonState;
             if let Some(attempt) = self.driven.blobs.first_attempt(version.id, kind).await? {
                 return Ok(self.driven.blobs.open(BlobKey { version: version.id, attempt, kind }).await?);
             }
-            let missing = || Failure::missing("JSON rendering of state version", id);
-            // Rollbacks go back in the history, so this ends.
-            version = match version.rolled_back_from {
-                Some(from) => self.finalized(actor, from).await?,
-                None => return Err(missing()),
-            };
+            let Some(from) = version.rolled_back_from else { break };
+            version = self.finalized(actor, from).await?;
         }
+        Err(Failure::missing("JSON rendering of state version", id))
     }
 
     pub(super) fn driven(&self) -> &Driven {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use opentaco_domain::actor::Actor;
-use opentaco_domain::id::{LockId, WorkspaceId};
+use opentaco_domain::id::{LockId, OperationId, WorkspaceId};
 use opentaco_domain::lock::{LockError, LockRequest};
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
 use opentaco_domain::page::{Page, PageRequest};
@@ -13,7 +13,7 @@ use opentaco_domain::rbac::{Manage, Read, UseLock, Write};
 use opentaco_domain::settings::{MAX_CONSUMERS, SettingsChange};
 use opentaco_domain::tag::{BadTags, Tags};
 use opentaco_domain::time::Timestamp;
-use opentaco_domain::workspace::{Deletion, Outcome, Update, Workspace};
+use opentaco_domain::workspace::{Deletion, Life, Outcome, Update, Workspace};
 
 use super::organizations::Organizations;
 use super::workspace_query::WorkspaceQuery;
@@ -22,6 +22,17 @@ use crate::change::{Changed, Decision, change};
 use crate::driven::catalog::Hint;
 use crate::driven::records::{ChangeKind, Versioned};
 use crate::driven::{StoreError, random};
+
+/// How many records are read side by side.
+const SIDE_BY_SIDE: usize = 32;
+
+/// A new name that is claimed but not borne yet.
+struct Claimed {
+    /// The announcement.
+    by: OperationId,
+    /// The number of the old name's claim.
+    old_claim: Option<u64>,
+}
 
 /// A workspace to be made.
 #[derive(Clone, Debug)]
@@ -141,16 +152,23 @@ impl Workspaces {
 
     /// Those of the workspaces that live and may be seen, read side by side.
     async fn live(&self, actor: &Actor, ids: &[WorkspaceId]) -> Result<Vec<Workspace>, Failure> {
-        let entries = join_all(ids.iter().map(|id| self.driven.workspaces.newest(id))).await;
+        let mut entries = Vec::with_capacity(ids.len());
+        for some in ids.chunks(SIDE_BY_SIDE) {
+            entries.extend(join_all(some.iter().map(|id| self.driven.workspaces.newest(id))).await);
+        }
         // One unreadable record is logged where it was read, and must not hide all the others.
         let readable = entries.into_iter().filter(|entry| !matches!(entry, Err(StoreError::Corrupt(_))));
         let entries = readable.collect::<Result<Vec<_>, _>>()?;
-        for dead in entries.iter().flatten().filter(|entry| !entry.value.is_live()) {
-            // Its hint got lost when it died. No entry follows a tombstone, so the next number is free.
-            let (organization, hint) = (&dead.value.organization, Hint::of(&dead.value));
-            let _healed_later = self.driven.catalog.note(organization, dead.number + 1, &hint).await;
-        }
+        let dead = entries.iter().flatten().filter(|entry| !entry.value.is_live());
+        let _healed_later = join_all(dead.map(|dead| self.note_death(dead))).await;
         Ok(entries.into_iter().filter_map(|entry| visible(&self.driven, actor, entry)).collect())
+    }
+
+    /// Renews the hint of a workspace that died without it.
+    async fn note_death(&self, dead: &Versioned<Workspace>) -> Result<(), StoreError> {
+        // The creation that was given up has noted itself as alive under the number of its only entry.
+        let number = dead.number + u64::from(dead.value.life == Life::Abandoned);
+        self.driven.catalog.note(&dead.value.organization, number, &Hint::of(&dead.value)).await
     }
 
     /// Changes settings, tags and name at once.
@@ -169,46 +187,56 @@ impl Workspaces {
         let old = self.read(actor, id).await?;
         self.check_project(actor, &old.organization, &update.settings).await?;
         let name = update.name.as_ref().filter(|name| **name != old.name);
-        let old_claim = match name {
-            Some(name) => self.claim_new_name(actor, &old, name).await?,
+        let claimed = match name {
+            Some(name) => Some(self.claim_new_name(actor, &old, name).await?),
             None => None,
         };
         let kind = if name.is_some() { ChangeKind::Renamed } else { ChangeKind::Changed };
+        let mut left = None;
         let changed = self.mutate(actor, id, kind, |workspace, _, now| {
             let policy = &self.driven.policy;
             let grant = policy.grant::<Write>(actor, workspace)?;
             let manage =
                 update.needs_manage().then(|| policy.grant::<Manage>(actor, workspace)).transpose()?;
-            Ok(workspace.update(&grant, manage.as_ref(), update, now)?)
+            let announced = claimed.as_ref().map(|claimed| claimed.by);
+            let outcome = workspace.update(&grant, manage.as_ref(), update, announced, now)?;
+            // The name that this very change leaves, whatever it was when the request came.
+            left = update
+                .name
+                .as_ref()
+                .is_some_and(|name| *name != workspace.name)
+                .then(|| workspace.name.clone());
+            Ok(outcome)
         });
         let changed = self.noted(changed.await?).await?;
-        if name.is_some() {
-            names::release(&self.driven, actor, &old, &old.name, old_claim).await;
+        if let (Some(claimed), Some(left)) = (claimed, left.filter(|left| *left == old.name)) {
+            names::release(&self.driven, actor, &old, &left, claimed.old_claim).await;
         }
         Ok(changed)
     }
 
-    /// Announces a new name and claims it. Gives the number of the old name's claim.
+    /// Announces a new name and claims it.
     async fn claim_new_name(
         &self,
         actor: &Actor,
         workspace: &Workspace,
         name: &WorkspaceName,
-    ) -> Result<Option<u64>, Failure> {
+    ) -> Result<Claimed, Failure> {
         let id = workspace.id;
+        let by = OperationId::new(self.driven.clock.now(), random(&*self.driven.entropy));
         let announced = self.mutate(actor, id, ChangeKind::Renaming, |workspace, _, _| {
             let grant = self.driven.policy.grant::<Manage>(actor, workspace)?;
-            Ok(workspace.begin_rename(&grant, name)?)
+            Ok(workspace.begin_rename(&grant, name, by)?)
         });
         announced.await?;
         let old_claim = names::claim_number(&self.driven, &workspace.organization, &workspace.name).await?;
         if let Err(failure) = names::claim(&self.driven, actor, workspace, name).await {
-            let cancelled = self
-                .mutate(actor, id, ChangeKind::Renaming, |workspace, _, _| Ok(workspace.cancel_rename(name)));
-            let _an_announcement_alone_binds_nobody = cancelled.await;
+            let given_up = self
+                .mutate(actor, id, ChangeKind::Renaming, |workspace, _, _| Ok(workspace.give_up_rename(by)));
+            let _an_announcement_alone_binds_nobody = given_up.await;
             return Err(failure);
         }
-        Ok(old_claim)
+        Ok(Claimed { by, old_claim })
     }
 
     /// A page of the workspaces that may read its state when not all may.
@@ -239,6 +267,7 @@ impl Workspaces {
         consumers: impl Fn(&BTreeSet<WorkspaceId>) -> BTreeSet<WorkspaceId>,
     ) -> Result<Workspace, Failure> {
         let old = self.read(actor, id).await?;
+        self.driven.policy.grant::<Manage>(actor, &old)?;
         let wanted = consumers(&old.settings.consumers);
         let new: Vec<WorkspaceId> = wanted.difference(&old.settings.consumers).copied().collect();
         if wanted.len() <= MAX_CONSUMERS {
@@ -270,7 +299,7 @@ impl Workspaces {
         let changed = self.mutate(actor, id, ChangeKind::Changed, |workspace, _, now| {
             let grant = self.driven.policy.grant::<Write>(actor, workspace)?;
             let update = Update { tags: Some(tags(&workspace.tags)?), ..Update::default() };
-            Ok(workspace.update(&grant, None, &update, now)?)
+            Ok(workspace.update(&grant, None, &update, None, now)?)
         });
         self.noted(changed.await?).await
     }

@@ -7,6 +7,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use opentaco_domain::page::Page;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::Answer;
@@ -71,8 +72,8 @@ pub(super) fn single_with<A: Serialize>(
     #[derive(Serialize)]
     struct Document<'a, A> {
         data: &'a Resource<A>,
-        #[serde(skip_serializing_if = "<[Value]>::is_empty")]
-        included: &'a [Value],
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        included: &'a [Box<RawValue>],
     }
     answer(status, &Document { data: resource, included: included.resources() })
 }
@@ -112,8 +113,8 @@ fn list<A: Serialize>(data: &[Resource<A>], pagination: &Value, included: &Inclu
     #[derive(Serialize)]
     struct Document<'a, A> {
         data: &'a [Resource<A>],
-        #[serde(skip_serializing_if = "<[Value]>::is_empty")]
-        included: &'a [Value],
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        included: &'a [Box<RawValue>],
         meta: Value,
     }
     let included = included.resources();

@@ -9,7 +9,6 @@ use opentaco_domain::page::Page;
 use opentaco_domain::state::Output;
 use opentaco_ports::driving::Failure;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Answer;
@@ -61,6 +60,8 @@ pub(super) fn listed(id: OutputId, output: &Output) -> Resource<impl Serialize> 
 
 /// The most outputs that a client may tell of.
 const MAX_ANNOUNCED: usize = 10_000;
+/// The most bytes they have, the same as of outputs that are found in a state.
+const MAX_ANNOUNCED_BYTES: usize = 16 * 1024 * 1024;
 
 /// The outputs in a `json-state-outputs` attribute: an object of `{"value", "type", "sensitive"}` by name.
 pub(super) fn announced(json: &[u8]) -> Result<Vec<Output>, ApiError> {
@@ -75,6 +76,11 @@ pub(super) fn announced(json: &[u8]) -> Result<Vec<Output>, ApiError> {
     let bad = || ApiError::invalid("attribute json-state-outputs must be an object of outputs in base64");
     if json.iter().all(u8::is_ascii_whitespace) {
         return Ok(Vec::new());
+    }
+    if json.len() > MAX_ANNOUNCED_BYTES {
+        return Err(ApiError::TooLong(format!(
+            "json-state-outputs is longer than {MAX_ANNOUNCED_BYTES} bytes"
+        )));
     }
     let by_name: Option<BTreeMap<String, Announced>> = serde_json::from_slice(json).map_err(|_| bad())?;
     let by_name = by_name.unwrap_or_default();
@@ -136,13 +142,15 @@ fn has_long_number(json: &str) -> bool {
 
 /// The simple type: Terraform's own for primitives, else `array` or `object`.
 fn kind(type_json: &str) -> &'static str {
-    let parsed = serde_json::from_str::<Value>(type_json).unwrap_or_default();
-    match parsed.get(0).unwrap_or(&parsed).as_str() {
-        Some("string") => "string",
-        Some("number") => "number",
-        Some("bool") => "boolean",
-        Some("list" | "set" | "tuple") => "array",
-        Some("map" | "object") => "object",
+    // The first word says it, and what follows may be long.
+    let word =
+        type_json.trim_start().trim_start_matches('[').trim_start().strip_prefix('"').unwrap_or_default();
+    match word.split('"').next().unwrap_or_default() {
+        "string" => "string",
+        "number" => "number",
+        "bool" => "boolean",
+        "list" | "set" | "tuple" => "array",
+        "map" | "object" => "object",
         _ => "dynamic",
     }
 }
@@ -150,6 +158,7 @@ fn kind(type_json: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use opentaco_domain::time::Timestamp;
+    use serde_json::Value;
 
     use super::*;
 

@@ -68,7 +68,12 @@ pub(crate) async fn effective_bindings(call: Call<WorkspaceId>) -> Answer {
 
 /// The same as resources.
 pub(super) fn effective(workspace: &Workspace) -> Vec<Resource<Value>> {
-    resources("effective-tag-bindings", workspace)
+    let mut bindings = resources("effective-tag-bindings", workspace);
+    for binding in &mut bindings {
+        // Beside those of other workspaces the key alone would name several.
+        binding.id = format!("{}-{}", workspace.id.to_wire(), binding.id);
+    }
+    bindings
 }
 
 /// Adds bindings, or replaces the values of those that are there.

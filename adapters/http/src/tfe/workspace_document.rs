@@ -42,7 +42,7 @@ pub(super) fn document(workspace: &Workspace) -> Resource<Value> {
         "environment": "default",
         "vcs-repo": null,
         "global-remote-state": workspace.settings.global_remote_state,
-        "setting-overwrites": {"execution-mode": true, "agent-pool": false},
+        "setting-overwrites": {"execution-mode": false, "agent-pool": false},
         "source": "tfe-api",
         "locked": workspace.lock.is_some(),
         "lock": lock,

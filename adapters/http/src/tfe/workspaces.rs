@@ -4,10 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use opentaco_domain::id::{ProjectId, WorkspaceId};
-use opentaco_domain::name::{NamePattern, OrganizationName, WorkspaceName};
+use opentaco_domain::name::{MAX_WORKSPACE_NAME, NamePattern, OrganizationName, WorkspaceName};
 use opentaco_domain::page::Page;
 use opentaco_domain::settings::{KEPT, Kept, SettingsChange};
-use opentaco_domain::tag::Tags;
+use opentaco_domain::tag::{MAX_TAGS, Tags};
 use opentaco_domain::workspace::{Deletion, Update, Workspace};
 use opentaco_ports::driving::Failure;
 use opentaco_ports::driving::workspace_query::{NameSearch, WorkspaceQuery};
@@ -71,13 +71,27 @@ pub(crate) async fn list(call: Call<OrganizationName>) -> Answer {
 }
 
 fn query(organization: OrganizationName, asked: &Query) -> Result<WorkspaceQuery, ApiError> {
+    for name in ["search[name]", "search[wildcard-name]"] {
+        if asked.get(name).is_some_and(|text| text.len() > MAX_WORKSPACE_NAME) {
+            return Err(ApiError::Invalid(format!("{name} has at most {MAX_WORKSPACE_NAME} characters")));
+        }
+    }
+    for name in ["search[tags]", "search[exclude-tags]"] {
+        if asked.list(name).len() > MAX_TAGS {
+            return Err(ApiError::Invalid(format!("{name} has at most {MAX_TAGS} tags")));
+        }
+    }
     // Names are stored with `/` where this door writes `~`.
     let text = |name: &str| asked.get(name).map(|text| text.replace('~', "/"));
     let searches = [text("search[name]"), text("search[wildcard-name]")];
     let search = |text: String| {
         if text.contains('*') { NameSearch::Pattern(NamePattern::new(text)) } else { NameSearch::Part(text) }
     };
-    let (valued, keys): (Vec<_>, Vec<_>) = asked.tagged().into_iter().partition(|(_, value)| value.is_some());
+    let tagged = asked.tagged();
+    if tagged.len() > MAX_TAGS {
+        return Err(ApiError::Invalid(format!("filter[tagged] has at most {MAX_TAGS} tags")));
+    }
+    let (valued, keys): (Vec<_>, Vec<_>) = tagged.into_iter().partition(|(_, value)| value.is_some());
     let mut tags = asked.list("search[tags]");
     tags.extend(keys.into_iter().map(|(key, _)| key));
     let project = asked.get("filter[project][id]").map(|id| {

@@ -8,7 +8,7 @@ use opentaco_domain::id::WorkspaceId;
 use opentaco_domain::lock::{Holder, Lock};
 use opentaco_domain::settings::{Kept, Settings};
 use opentaco_domain::tag::Tags;
-use opentaco_domain::workspace::{Life, Workspace};
+use opentaco_domain::workspace::{Life, Renaming, Workspace};
 use serde::{Deserialize, Serialize};
 
 use super::description::Description;
@@ -31,7 +31,7 @@ pub(crate) struct Disk {
     sweep_floor: u64,
     // From here on absent where nobody set anything, so that older entries read and stay as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    renaming_to: Option<String>,
+    renaming_to: Option<RenamingDisk>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     project: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -42,6 +42,18 @@ pub(crate) struct Disk {
     kept: BTreeMap<String, KeptDisk>,
     #[serde(flatten)]
     rest: Rest,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RenamingDisk {
+    name: String,
+    by: String,
+}
+
+impl RenamingDisk {
+    fn read(self) -> Result<Renaming, String> {
+        Ok(Renaming { name: field("renaming_to", &self.name)?, by: field("renaming_to", &self.by)? })
+    }
 }
 
 /// The value of a setting that is only kept, as JSON has it.
@@ -109,7 +121,10 @@ impl Form for Workspace {
             lock: self.lock.as_ref().map(lock_to_disk),
             current: self.current.as_ref().map(Description::of),
             sweep_floor: self.sweep_floor,
-            renaming_to: self.renaming_to.as_ref().map(ToString::to_string),
+            renaming_to: self.renaming_to.as_ref().map(|renaming| RenamingDisk {
+                name: renaming.name.to_string(),
+                by: renaming.by.to_string(),
+            }),
             project: self.settings.project.as_ref().map(ToString::to_string),
             global_remote_state: self.settings.global_remote_state,
             consumers: self.settings.consumers.iter().map(ToString::to_string).collect(),
@@ -124,7 +139,7 @@ impl Form for Workspace {
             id: field("id", &disk.id)?,
             organization: field("organization", &disk.organization)?,
             name: field("name", &disk.name)?,
-            renaming_to: disk.renaming_to.as_deref().map(|name| field("renaming_to", name)).transpose()?,
+            renaming_to: disk.renaming_to.map(RenamingDisk::read).transpose()?,
             settings: Settings {
                 terraform_version: disk.terraform_version,
                 description: disk.description,
