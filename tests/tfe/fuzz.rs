@@ -6,15 +6,15 @@ use opentaco_tests::client::state;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, Url};
 use serde_json::{Value, json};
 
 use crate::world::{World, answer, inline};
 
-const REQUESTS: usize = 500;
+const REQUESTS: usize = 800;
 const METHODS: [&str; 8] = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS", "LOCK"];
 /// `W`, `V` and `J` stand for ids, some of which are real.
-const ROUTES: [&str; 26] = [
+const ROUTES: [&str; 34] = [
     "/ping",
     "/account/details",
     "/organizations",
@@ -35,15 +35,23 @@ const ROUTES: [&str; 26] = [
     "/workspaces/W/current-state-version",
     "/workspaces/W/current-state-version-outputs",
     "/workspaces/W/state-versions",
+    "/workspaces/W/effective-tag-bindings",
+    "/workspaces/W/relationships/remote-state-consumers",
+    "/organizations/default/projects",
+    "/organizations/J/projects",
+    "/projects/P",
     "/state-versions",
     "/state-versions/V",
+    "/state-versions/V/json-download",
+    "/organizations/default/workspaces/fuzzed",
+    "/organizations/default/workspaces?QQ",
     "/state-versions/V/download",
     "/state-versions/V/outputs",
     "/state-version-outputs/J",
     "/uploads/J",
 ];
 /// What bodies, names and queries are made of.
-const PIECES: [&str; 34] = [
+const PIECES: [&str; 47] = [
     "{",
     "}",
     "[",
@@ -78,8 +86,49 @@ const PIECES: [&str; 34] = [
     "~",
     " ",
     "page[number]=",
+    "\"rollback-state-version\"",
+    "\"id\"",
+    "\"json-state\"",
+    "\"json-state-outputs\"",
+    "\"encrypted_data\"",
+    "\"value\"",
+    "\"type\"",
+    "\"project\"",
+    "prj-default-00000000000000000000000000",
+    "ws-01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    "*",
+    "e30=",
+    "include=",
 ];
-const SHAPES: [&str; 12] = [
+/// Parameters that a query may have.
+const PARAMETERS: [&str; 14] = [
+    "page[number]",
+    "page[size]",
+    "search[name]",
+    "search[wildcard-name]",
+    "search[tags]",
+    "search[exclude-tags]",
+    "filter[tagged][0][key]",
+    "filter[tagged][0][value]",
+    "filter[tagged][][key]",
+    "filter[project][id]",
+    "filter[names]",
+    "q",
+    "sort",
+    "include",
+];
+/// Values that a parameter may well have.
+const VALUES: [&str; 8] = [
+    "organization,project,locked_by,effective_tag_bindings,outputs,created_by",
+    "-name",
+    "prj-default-00000000000000000000000000",
+    "Default Project",
+    "*",
+    "env",
+    "fuzzed",
+    "18446744073709551615",
+];
+const SHAPES: [&str; 22] = [
     r#"{"data":{"type":"workspaces","attributes":{"name":"?"}}}"#,
     r#"{"data":{"attributes":{"serial":?,"md5":"d41d8cd98f00b204e9800998ecf8427e","lineage":"?"}}}"#,
     r#"{"data":{"attributes":{"serial":18446744073709551615,"md5":"d41d8cd98f00b204e9800998ecf8427e","state":"e30="}}}"#,
@@ -90,6 +139,16 @@ const SHAPES: [&str; 12] = [
     r#"{"data":{"attributes":{"reason":"?"}}}"#,
     r#"{"data":{"attributes":{"terraform-version":"?","description":"?","execution-mode":"?"}}}"#,
     r#"{"data":{"relationships":{"tags":{"data":?},"tag-bindings":{"data":[?]}},"attributes":{"name":"x?"}}}"#,
+    r#"{"data":{"type":"projects","attributes":{"name":"Team ?","description":"?"}}}"#,
+    r#"{"data":{"type":"workspaces","attributes":{"name":"fuzzed~?","auto-apply":?,"trigger-prefixes":["?"],"source-name":"?"}}}"#,
+    r#"{"data":{"attributes":{"name":"bystander"?}}}"#,
+    r#"{"data":{"attributes":{"vcs-repo":?,"global-remote-state":?,"working-directory":"?"}}}"#,
+    r#"{"data":{"attributes":{"name":"x?"},"relationships":{"project":{"data":{"id":"?"}}}}}"#,
+    r#"{"data":{"relationships":{"rollback-state-version":{"data":{"type":"state-versions","id":"?V"}}}}}"#,
+    r#"{"data":{"relationships":{"rollback-state-version":{"data":?}}}}"#,
+    r#"{"data":[{"type":"workspaces","id":"W?"}]}"#,
+    r#"{"data":{"attributes":{"serial":?,"md5":"99914b932bd37a50b983c5e7c90ae93b","json-state-outputs":"?","json-state":"?","state":"e30="}}}"#,
+    r#"{"data":{"attributes":{"serial":9,"md5":"99914b932bd37a50b983c5e7c90ae93b","json-state-outputs":"eyJhIjp7InZhbHVlIjoxLCJ0eXBlIjoibnVtYmVyIn19"?}}}"#,
     r#"{"data":?}"#,
     "?",
 ];
@@ -109,8 +168,24 @@ impl Chance {
         (0..self.below(6)).map(|_| self.one(&PIECES)).collect()
     }
 
-    fn body(&mut self) -> Vec<u8> {
-        let shape = self.one(&SHAPES).to_owned();
+    /// A query: junk as it is, or parameters that count with values that may.
+    fn query(&mut self) -> String {
+        if self.below(2) == 0 {
+            return self.junk();
+        }
+        let mut pairs = Vec::new();
+        for _ in 0..=self.below(3) {
+            let value = if self.below(2) == 0 { self.one(&VALUES).to_owned() } else { self.junk() };
+            pairs.push((self.one(&PARAMETERS), value));
+        }
+        let url = Url::parse_with_params("http://x", pairs).expect("an address");
+        url.query().unwrap_or_default().to_owned()
+    }
+
+    /// A body; `W` and `V` in it stand for real ids.
+    fn body(&mut self, workspace: &str, version: &str) -> Vec<u8> {
+        let shape =
+            self.one(&SHAPES).replace("\"W", &format!("\"{workspace}")).replace("?V", &format!("{version}?"));
         let mut parts = shape.split('?');
         let mut body = parts.next().unwrap_or_default().to_owned();
         for part in parts {
@@ -146,27 +221,32 @@ async fn no_request_breaks_the_server() {
     let mut chance = Chance(ChaCha8Rng::seed_from_u64(seed));
     let victim = world.locked("fuzzed").await;
     let version = world.alice.current(&victim).await.id();
+    let project = world.project("default", "Fuzzed").await;
     // Nothing aims at this one, so nothing may hit it.
     let bystander = world.locked("bystander").await;
     let before = world.picture(&bystander).await;
     for n in 0..REQUESTS {
         let method = chance.one(&METHODS);
         let junk = encoded(&chance.junk());
+        let projects = [project.clone(), junk.clone(), format!("{project}{junk}")];
         let ids = [victim.clone(), junk.clone(), format!("{victim}{junk}")];
         let versions = [version.clone(), junk.clone(), format!("{version}{junk}")];
         let route = chance.one(&ROUTES);
         let path = route
             .replace("/W", &format!("/{}", ids[chance.below(ids.len())]))
             .replace("/V", &format!("/{}", versions[chance.below(versions.len())]))
-            .replace("/J", &format!("/{junk}"));
-        let query = if chance.below(3) == 0 { format!("?{}", chance.junk()) } else { String::new() };
-        let (path, body) = (format!("{path}{query}"), chance.body());
+            .replace("/P", &format!("/{}", projects[chance.below(projects.len())]))
+            .replace("/J", &format!("/{junk}"))
+            .replace("QQ", &chance.query());
+        let query = if chance.below(3) == 0 { format!("?{}", chance.query()) } else { String::new() };
+        let (path, body) = (format!("{path}{query}"), chance.body(&victim, &version));
         let kind =
             chance.one(&["application/vnd.api+json", "text/plain", "application/x-www-form-urlencoded", ""]);
         let told = format!("seed {seed}, request {n}: {method} {path} {}", String::from_utf8_lossy(&body));
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let reply = answer(world.request(method.clone(), &path).header(CONTENT_TYPE, kind).body(body)).await;
         assert!(!reply.status.is_server_error(), "{told}: {} {}", reply.status, reply.text());
+        assert!(reply.headers.contains_key("tfp-api-version"), "{told}: every answer tells the API version");
         if reply.status.is_client_error() && method != Method::HEAD {
             reply.expect_error(reply.status);
         }

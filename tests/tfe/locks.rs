@@ -160,3 +160,41 @@ async fn a_lock_outlives_a_restart() {
     refused(&world.alice.lock(&id).await, 409);
     world.alice.unlock(&id).await.expect(StatusCode::OK);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_workspaces_are_locked_at_once_and_none_blocks_another() {
+    let world = World::new().await;
+    let names: Vec<String> = (0..100).map(|n| format!("w{n:02}")).collect();
+    let locked = names.iter().map(|name| {
+        let world = &world;
+        async move {
+            let id = world.workspace(name).await;
+            world.alice.lock(&id).await.expect(StatusCode::OK);
+            id
+        }
+    });
+    let ids = futures_util::future::join_all(locked).await;
+    let bob = world.person("bob").await;
+    for id in ids.iter().step_by(10) {
+        refused(&bob.lock(id).await, 409);
+    }
+    let unlocked = ids.iter().map(|id| world.alice.unlock(id));
+    for reply in futures_util::future::join_all(unlocked).await {
+        reply.expect(StatusCode::OK);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_fifty_who_lock_at_once_one_does() {
+    let world = World::new().await;
+    let id = world.workspace("web").await;
+    for _ in 0..3 {
+        let replies = futures_util::future::join_all((0..50).map(|_| world.alice.lock(&id))).await;
+        assert_eq!(replies.iter().filter(|reply| reply.status == StatusCode::OK).count(), 1);
+        replies
+            .iter()
+            .filter(|reply| reply.status != StatusCode::OK)
+            .for_each(|reply| drop(refused(reply, 409)));
+        world.alice.unlock(&id).await.expect(StatusCode::OK);
+    }
+}

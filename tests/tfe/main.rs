@@ -10,15 +10,26 @@
     reason = "in a test a broken expectation must end the test, loudly, at the place where it broke"
 )]
 
+mod consumers;
 mod errors;
 mod fuzz;
+mod include;
+mod json_state;
 mod limits;
 mod locks;
+mod old_terraform;
 mod organizations;
 mod outputs;
+mod projects;
+mod rename;
+mod rollback;
+mod search;
 mod secrets;
+mod settings;
+mod snapshots;
 mod state_versions;
 mod tags;
+mod tofu;
 mod together;
 mod uploads;
 mod workspaces;

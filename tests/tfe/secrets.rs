@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use opentaco_tests::client::{Api, state};
+use data_encoding::BASE64;
+use opentaco_tests::client::{Api, md5_hex, state};
 use opentaco_tests::server::Options;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -45,6 +46,18 @@ async fn after_a_whole_walk_no_secret_lies_in_the_log_or_beside_the_blobs() {
     let outputs = world.alice.get(&format!("/workspaces/{id}/current-state-version-outputs")).await.json();
     world.alice.get(&format!("/state-version-outputs/{}", text(&outputs["data"][0]["id"]))).await;
     world.alice.download(&id).await.expect(StatusCode::OK);
+    let version = world.alice.current(&id).await.id();
+    world.roll_back(&id, &version).await.expect(StatusCode::OK);
+    let included =
+        world.ask(&format!("/state-versions/{version}"), &[("include", "outputs,created_by")]).await;
+    assert!(!included.text().contains(SECRET), "a list of outputs shows a secret");
+    world.alice.get(&format!("/state-versions/{version}/json-download")).await.expect(StatusCode::OK);
+    // A client that encrypts tells its outputs in clear.
+    let encrypted = br#"{"encrypted_data":"AAAA"}"#;
+    let mut sent = json!({"serial": 5, "md5": md5_hex(encrypted), "state": BASE64.encode(encrypted)});
+    sent["json-state-outputs"] = BASE64.encode(secret.to_string().as_bytes()).into();
+    world.propose(&id, sent).await.expect(StatusCode::CREATED);
+    world.propose(&id, json!({"serial": 6, "md5": "x", "json-state-outputs": SECRET})).await;
     // Refusals have words of their own, and must not have anybody else's.
     world.send(Method::POST, &format!("/workspaces/{id}/state-versions"), format!("{{\"{SECRET}\"")).await;
     world.propose(&id, json!({"serial": SECRET, "md5": SECRET, "state": SECRET})).await;

@@ -4,7 +4,7 @@ use opentaco_tests::client::Reply;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::world::{World, refused, text};
+use crate::world::{World, names, refused, text};
 
 const ALL: &str = "/organizations/default/workspaces";
 
@@ -15,10 +15,6 @@ async fn with_tags(world: &World, name: &str, tags: &[&str]) -> String {
         "type": "workspaces", "attributes": {"name": name}, "relationships": {"tags": {"data": tags}},
     }});
     world.alice.post(ALL, body).await.expect(StatusCode::CREATED).id()
-}
-
-fn names(reply: &Reply) -> Vec<String> {
-    reply.json()["data"].as_array().unwrap().iter().map(|item| text(&item["attributes"]["name"])).collect()
 }
 
 fn bindings(reply: &Reply) -> Vec<(String, String)> {

@@ -9,7 +9,7 @@ use opentaco_tests::browser::Who;
 use opentaco_tests::client::{Api, JSON_API, Reply, http, login, md5_hex, state};
 use opentaco_tests::server::{Options, Server};
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use serde_json::{Value, json};
 
 /// A server with the development login, and alice.
@@ -70,6 +70,51 @@ impl World {
         self.alice.post(&format!("/workspaces/{workspace}/state-versions"), body).await
     }
 
+    /// GET as alice, with a query of these pairs.
+    pub async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Reply {
+        self.alice.get(&asked(path, query)).await
+    }
+
+    /// PATCH as alice.
+    pub async fn patch(&self, path: &str, body: Value) -> Reply {
+        self.alice.call(Method::PATCH, path, Some(body)).await
+    }
+
+    /// DELETE as alice.
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.alice.call(Method::DELETE, path, None).await
+    }
+
+    /// Changes attributes of a workspace.
+    pub async fn change(&self, workspace: &str, attributes: Value) -> Reply {
+        self.patch(&format!("/workspaces/{workspace}"), of("workspaces", attributes)).await
+    }
+
+    /// A fresh project, by its id.
+    pub async fn project(&self, organization: &str, name: &str) -> String {
+        let path = format!("/organizations/{organization}/projects");
+        let made = self.alice.post(&path, of("projects", json!({"name": name}))).await;
+        made.expect(StatusCode::CREATED).id()
+    }
+
+    /// Sends bytes to a signed address, without a token.
+    pub async fn put(&self, url: &str, bytes: impl Into<Vec<u8>>) -> Reply {
+        answer(self.http.put(url).body(bytes.into())).await
+    }
+
+    /// Goes back to an old state version.
+    pub async fn roll_back(&self, workspace: &str, version: &str) -> Reply {
+        let related = json!({"rollback-state-version": {"data": {"type": "state-versions", "id": version}}});
+        let body = json!({"data": {"type": "state-versions", "relationships": related}});
+        self.patch(&format!("/workspaces/{workspace}/state-versions"), body).await
+    }
+
+    /// The bytes of one version.
+    pub async fn bytes(&self, version: &str) -> Vec<u8> {
+        let path = format!("/state-versions/{version}/download");
+        self.alice.get(&path).await.expect(StatusCode::OK).body
+    }
+
     /// Everything that a refusal must leave alone.
     pub async fn picture(&self, workspace: &str) -> Value {
         let shown = self.alice.get(&format!("/workspaces/{workspace}")).await.expect(StatusCode::OK).json();
@@ -111,6 +156,37 @@ pub async fn answer(request: RequestBuilder) -> Reply {
     let response = request.send().await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
     Reply { status, headers, body: response.bytes().await.expect("a body").to_vec() }
+}
+
+/// A document of one resource.
+pub fn of(kind: &str, attributes: Value) -> Value {
+    let mut document = json!({"data": {"type": kind}});
+    document["data"]["attributes"] = attributes;
+    document
+}
+
+/// A path with a query, written as Terraform writes it.
+pub fn asked(path: &str, query: &[(&str, &str)]) -> String {
+    let url = Url::parse_with_params("http://x", query).expect("an address");
+    format!("{path}?{}", url.query().unwrap_or_default())
+}
+
+/// The names in a list, in its order.
+#[track_caller]
+pub fn names(reply: &Reply) -> Vec<String> {
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+    reply.json()["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|item| text(&item["attributes"]["name"]))
+        .collect()
+}
+
+/// How long a list is over all its pages.
+#[track_caller]
+pub fn total(reply: &Reply) -> u64 {
+    reply.json()["meta"]["pagination"]["total-count"].as_u64().unwrap_or_else(|| panic!("{}", reply.text()))
 }
 
 /// Demands an error of that status with a sentence that helps, and gives the sentence.

@@ -41,9 +41,11 @@ impl Projects {
         Self { organizations: Organizations::new(driven.clone()), driven }
     }
 
-    /// A page of projects in order of their names; with `names`, only those that are called like one of them.
+    /// A page of projects in order of their names; with `names`, only those that are called like one of them; with
+    /// `part`, only those that have it in their name, in whatever case.
     ///
-    /// An organization that would come into being on first use has none yet.
+    /// An organization that would come into being on first use has its default project already: Terraform makes a project
+    /// that it does not find, and could not make that one.
     ///
     /// # Errors
     /// [`Failure::Missing`]; [`Failure::Store`].
@@ -52,15 +54,21 @@ impl Projects {
         actor: &Actor,
         organization: &OrganizationName,
         names: &[String],
+        part: Option<&str>,
         page: PageRequest,
     ) -> Result<Page<Project>, Failure> {
         self.organizations.usable(actor, organization).await?;
         let mut all = match self.organizations.read(actor, organization).await {
             Ok(organization) => organization.all_projects(),
-            Err(Failure::Missing { .. }) => Vec::new(),
+            Err(Failure::Missing { .. }) => Kept::default().all(organization, self.driven.clock.now()),
             Err(failure) => return Err(failure),
         };
-        all.retain(|project| names.is_empty() || names.iter().any(|name| name == project.name.as_str()));
+        let part = part.map(str::to_ascii_lowercase);
+        all.retain(|project| {
+            let name = project.name.as_str();
+            (names.is_empty() || names.iter().any(|whole| whole == name))
+                && part.as_ref().is_none_or(|part| name.to_ascii_lowercase().contains(part))
+        });
         let total = all.len();
         let items = all.into_iter().skip(page.skip()).take(page.size()).collect();
         Ok(Page { items, request: page, total })

@@ -239,7 +239,7 @@ impl Workspaces {
         Ok(Claimed { by, old_claim })
     }
 
-    /// A page of the workspaces that may read its state when not all may.
+    /// A page of the workspaces that may read its state when not all may, without those that were deleted.
     ///
     /// # Errors
     /// [`Failure::Missing`]; [`Failure::Store`].
@@ -249,7 +249,13 @@ impl Workspaces {
         id: WorkspaceId,
         page: PageRequest,
     ) -> Result<Page<Workspace>, Failure> {
-        let consumers = self.read(actor, id).await?.settings.consumers;
+        let workspace = self.read(actor, id).await?;
+        let mut consumers = workspace.settings.consumers;
+        if !consumers.is_empty() {
+            let hints = self.driven.catalog.hints(&workspace.organization).await?;
+            let there: BTreeSet<WorkspaceId> = hints.into_iter().map(|hint| hint.workspace).collect();
+            consumers.retain(|consumer| there.contains(consumer));
+        }
         let on_page: Vec<WorkspaceId> =
             consumers.iter().copied().skip(page.skip()).take(page.size()).collect();
         Ok(Page { items: self.live(actor, &on_page).await?, request: page, total: consumers.len() })

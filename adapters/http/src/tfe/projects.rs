@@ -29,7 +29,7 @@ impl Addressed for ProjectId {
 pub(crate) async fn list(call: Call<OrganizationName>) -> Answer {
     let query = Query::of(&call.request);
     let (names, page) = (query.list("filter[names]"), query.page().unwrap_or_default());
-    let page = call.doors.projects.list(&call.actor, &call.at, &names, page).await?;
+    let page = call.doors.projects.list(&call.actor, &call.at, &names, query.get("q"), page).await?;
     jsonapi::page(&page.map(|project| document(&project)))
 }
 
