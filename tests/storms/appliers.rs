@@ -1,13 +1,15 @@
 //! Two write to one workspace at the same time.
 
-use opentaco_tests::caller::Caller;
+use opentaco_tests::caller::{Caller, Listed};
 use opentaco_tests::server::{Options, Server};
 use reqwest::StatusCode;
 
 use crate::history::{Acknowledged, Target, Told, audit, write};
-use crate::{start, token, workspace};
+use crate::{on_a_bucket, start, token, workspace};
 
 const TRIES: usize = 75;
+/// The farther the data, the longer a try.
+const TRIES_ON_A_BUCKET: usize = 8;
 
 /// Whether an applier goes on when it did not get the lock, as `-lock=false` does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,9 +37,9 @@ async fn lock(caller: &Caller, target: &Target, manners: Manners) -> bool {
 }
 
 /// Locks, writes and unlocks, again and again.
-async fn apply(caller: Caller, target: Target, by: &'static str, manners: Manners) -> Applied {
+async fn apply(caller: Caller, target: Target, by: &'static str, manners: Manners, tries: usize) -> Applied {
     let mut applied = Applied::default();
-    for n in 0..TRIES {
+    for n in 0..tries {
         let locked = lock(&caller, &target, manners).await;
         applied.without_lock += usize::from(!locked);
         match write(&caller, &target, &format!("{by} {n}")).await {
@@ -53,12 +55,15 @@ async fn apply(caller: Caller, target: Target, by: &'static str, manners: Manner
     applied
 }
 
-async fn race(server: &Server, name: &str, tokens: [&str; 2], manners: Manners) {
-    let target = Target { id: workspace(server, tokens[0], name).await, name: name.to_owned() };
-    let callers = tokens.map(|token| Caller::new(server, token));
+/// Each applier has a server of its own, if there are two.
+async fn race(servers: &[Server], name: &str, tokens: [&str; 2], manners: Manners) {
+    let tries = if servers[0].is_on_a_bucket() { TRIES_ON_A_BUCKET } else { TRIES };
+    let (first, last) = (&servers[0], &servers[servers.len() - 1]);
+    let target = Target { id: workspace(first, tokens[0], name).await, name: name.to_owned() };
+    let callers = [Caller::new(first, tokens[0]), Caller::new(last, tokens[1])];
     let [a, b] = callers.clone();
-    let a = tokio::spawn(apply(a, target.clone(), "a", manners));
-    let b = tokio::spawn(apply(b, target.clone(), "b", manners));
+    let a = tokio::spawn(apply(a, target.clone(), "a", manners, tries));
+    let b = tokio::spawn(apply(b, target.clone(), "b", manners, tries));
     let (a, b) = (a.await.unwrap(), b.await.unwrap());
     let all: Vec<Acknowledged> = [&a, &b].iter().flat_map(|applied| applied.acknowledged.clone()).collect();
     let kept = audit(&callers[0], &target, &all).await;
@@ -73,26 +78,55 @@ async fn race(server: &Server, name: &str, tokens: [&str; 2], manners: Manners) 
     );
     assert_eq!(kept, all.len(), "{name}: what was refused is not there");
     match manners {
-        Manners::Waits => assert_eq!(kept, 2 * TRIES, "{name}: who holds the lock is never overtaken"),
+        Manners::Waits => assert_eq!(kept, 2 * tries, "{name}: who holds the lock is never overtaken"),
         Manners::GoesOn => assert!(kept > 0, "{name}: somebody gets through"),
     }
 }
 
-async fn all_races(options: Options) {
-    let server = start(options);
-    let (alice, bob) = (token(&server, "alice").await, token(&server, "bob").await);
-    race(&server, "two-tokens", [&alice, &bob], Manners::Waits).await;
-    race(&server, "two-tokens-no-manners", [&alice, &bob], Manners::GoesOn).await;
-    race(&server, "one-token", [&alice, &alice], Manners::Waits).await;
-    race(&server, "one-token-no-manners", [&alice, &alice], Manners::GoesOn).await;
+async fn all_races(servers: &[Server]) {
+    let (alice, bob) = (token(&servers[0], "alice").await, token(&servers[0], "bob").await);
+    race(servers, "two-tokens", [&alice, &bob], Manners::Waits).await;
+    race(servers, "two-tokens-no-manners", [&alice, &bob], Manners::GoesOn).await;
+    race(servers, "one-token", [&alice, &alice], Manners::Waits).await;
+    race(servers, "one-token-no-manners", [&alice, &alice], Manners::GoesOn).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn racing_appliers_leave_one_history_without_a_gap_in_memory() {
-    all_races(Options::memory()).await;
+    all_races(&[start(Options::memory())]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn racing_appliers_leave_one_history_without_a_gap_on_a_local_disk() {
-    all_races(Options::local()).await;
+    all_races(&[start(Options::local())]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn racing_appliers_leave_one_history_without_a_gap_through_two_servers_on_a_bucket() {
+    if let Some(servers) = on_a_bucket() {
+        all_races(&servers).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_server_wrote_the_other_reads_at_once() {
+    let Some(servers) = on_a_bucket() else { return };
+    let token = token(&servers[0], "alice").await;
+    let target = Target { id: workspace(&servers[0], &token, "shared").await, name: "shared".to_owned() };
+    let callers = [0, 1].map(|n| Caller::new(&servers[n], &token));
+    for n in 0..40 {
+        // Turn by turn: who writes must have read what the other wrote, or it would be refused.
+        let (writer, reader) = (&callers[n % 2], &callers[(n + 1) % 2]);
+        assert_eq!(writer.act(&target.id, "lock").await, Some(StatusCode::OK));
+        let Told::Done(version) = write(writer, &target, &format!("turn {n}")).await else {
+            panic!("turn {n} is not kept")
+        };
+        let current = reader.get(&format!("/workspaces/{}/current-state-version", target.id)).await;
+        let current = Listed::read(&current.expect("an answer").expect(StatusCode::OK).json()["data"]);
+        assert_eq!(current.id, version.id, "turn {n}");
+        let read = reader.download(&current.download).await.expect("an answer").expect(StatusCode::OK);
+        assert_eq!(read.body, version.bytes, "turn {n}");
+        assert_eq!(reader.act(&target.id, "unlock").await, Some(StatusCode::OK), "one token, one lock");
+    }
+    assert_eq!(audit(&callers[0], &target, &[]).await, 40);
 }

@@ -2,25 +2,28 @@
 
 use futures_util::future::join_all;
 use opentaco_tests::caller::Caller;
-use opentaco_tests::server::Options;
+use opentaco_tests::server::{Options, Server};
 use reqwest::StatusCode;
 
-use crate::{start, token, workspace};
+use crate::{on_a_bucket, start, token, workspace};
 
 const ROUNDS: usize = 200;
+/// The farther the data, the longer a round.
+const ROUNDS_ON_A_BUCKET: usize = 5;
 const LOCKERS: usize = 50;
 /// So many tokens; several lockers share one, as the jobs of one pipeline do.
 const TOKENS: usize = 5;
 
-async fn one_of_fifty_gets_the_lock(options: Options) {
-    let server = start(options);
+/// Lockers come through every one of the servers.
+async fn one_of_fifty_gets_the_lock(servers: &[Server], rounds: usize) {
     let mut people = Vec::new();
     for n in 0..TOKENS {
-        people.push(token(&server, &format!("person-{n}")).await);
+        people.push(token(&servers[0], &format!("person-{n}")).await);
     }
-    let id = workspace(&server, &people[0], "wanted").await;
-    let callers: Vec<Caller> = people.iter().map(|token| Caller::new(&server, token)).collect();
-    for round in 0..ROUNDS {
+    let id = workspace(&servers[0], &people[0], "wanted").await;
+    let callers: Vec<Caller> =
+        people.iter().zip(servers.iter().cycle()).map(|(token, server)| Caller::new(server, token)).collect();
+    for round in 0..rounds {
         let lockers = (0..LOCKERS).map(|n| {
             let (caller, id) = (callers[n % TOKENS].clone(), id.clone());
             tokio::spawn(async move { caller.act(&id, "lock").await.expect("an answer") })
@@ -42,10 +45,17 @@ async fn one_of_fifty_gets_the_lock(options: Options) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_fifty_lockers_one_gets_the_lock_every_time_in_memory() {
-    one_of_fifty_gets_the_lock(Options::memory()).await;
+    one_of_fifty_gets_the_lock(&[start(Options::memory())], ROUNDS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_fifty_lockers_one_gets_the_lock_every_time_on_a_local_disk() {
-    one_of_fifty_gets_the_lock(Options::local()).await;
+    one_of_fifty_gets_the_lock(&[start(Options::local())], ROUNDS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_fifty_lockers_one_gets_the_lock_every_time_through_two_servers_on_a_bucket() {
+    if let Some(servers) = on_a_bucket() {
+        one_of_fifty_gets_the_lock(&servers, ROUNDS_ON_A_BUCKET).await;
+    }
 }

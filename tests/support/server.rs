@@ -202,6 +202,11 @@ impl Server {
         code
     }
 
+    /// Whether its storage is a bucket.
+    pub fn is_on_a_bucket(&self) -> bool {
+        self.bucket.is_some()
+    }
+
     /// A token for somebody, made beside the server by who holds its storage.
     pub fn admin_token(&self, subject: &str) -> String {
         let made = self.command().args(["admin", "token", subject]).output().expect("the program to run");

@@ -46,7 +46,8 @@ async fn world_with_web() -> (World, String, String) {
 async fn a_workspace_brings_along_what_is_asked_for() {
     let (world, id, project) = world_with_web().await;
     let account = world.alice.get("/account/details").await.id();
-    let tags = [("effective-tag-bindings", "app"), ("effective-tag-bindings", "env")];
+    let bindings = [format!("{id}-app"), format!("{id}-env")];
+    let tags = bindings.each_ref().map(|binding| ("effective-tag-bindings", binding.as_str()));
     for (include, expected) in [
         ("organization", vec![("organizations", "default")]),
         ("project", vec![("projects", project.as_str())]),
