@@ -10,7 +10,7 @@ use opentaco_ports::driving::access::Access;
 use opentaco_system::{SystemClock, SystemEntropy};
 
 use crate::data_dir::DataDir;
-use crate::settings::Settings;
+use crate::settings::{Settings, Storage};
 use crate::{compose, logging};
 
 /// Makes an API token for somebody and gives the line to print; everything else is said on standard error.
@@ -23,7 +23,11 @@ pub fn token(settings: &Settings, subject: Subject) -> anyhow::Result<String> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads")?;
     runtime.block_on(async {
-        let data_dir = DataDir::open(&settings.data_dir)?;
+        // Elsewhere than on the disk there is nothing to be made here.
+        let data_dir = match settings.storage {
+            Storage::Local => DataDir::open(&settings.data_dir)?.path().to_owned(),
+            Storage::Memory | Storage::S3(_) => settings.data_dir.clone(),
+        };
         let store = Arc::new(compose::open_store(settings, &data_dir)?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);

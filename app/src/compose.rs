@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -78,7 +79,7 @@ async fn run(settings: Settings, files: u64) -> anyhow::Result<()> {
     };
     let (host, base) = seen_by_clients(&settings, &tls, port);
 
-    let store = Arc::new(open_store(&settings, &data_dir)?);
+    let store = Arc::new(open_store(&settings, data_dir.path())?);
     let entropy = Arc::new(SystemEntropy);
     let readiness = Readiness::probe(store.clone(), clock.clone(), entropy.clone()).await?;
     let keys = Keys::load(&settings, &data_dir, &*entropy, issuer(&settings, &tls, port))?;
@@ -129,10 +130,10 @@ async fn run(settings: Settings, files: u64) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// [`OpenError`](opentaco_object_store::OpenError).
-pub fn open_store(settings: &Settings, data_dir: &DataDir) -> anyhow::Result<Store> {
+pub fn open_store(settings: &Settings, data_dir: &Path) -> anyhow::Result<Store> {
     Ok(match &settings.storage {
         Storage::Memory => Store::memory(),
-        Storage::Local => Store::local(data_dir.path())?,
+        Storage::Local => Store::local(data_dir)?,
         Storage::S3(s3) => Store::s3(&S3 {
             bucket: s3.bucket.clone(),
             prefix: s3.prefix.clone(),

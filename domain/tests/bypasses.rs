@@ -8,11 +8,12 @@ mod kit;
 
 use kit::{grant, lineage, md5, measured, workspace};
 use opentaco_domain::commit::{CommitError, Proposal};
-use opentaco_domain::id::{AttemptId, LockId};
+use opentaco_domain::id::{AttemptId, LockId, OperationId};
 use opentaco_domain::lock::{LockError, LockRequest};
-use opentaco_domain::state::Measured;
+use opentaco_domain::settings::SettingsChange;
+use opentaco_domain::state::{Measured, StateVersion};
 use opentaco_domain::time::Timestamp;
-use opentaco_domain::workspace::{Outcome, Workspace};
+use opentaco_domain::workspace::{Outcome, Update, Workspace, WorkspaceError};
 
 /// A workspace that the first actor has locked and written one version to.
 fn locked_with_a_version() -> Workspace {
@@ -90,4 +91,90 @@ fn a_lock_id_seen_elsewhere_does_not_give_the_lock() {
     assert!(matches!(refused, Err(LockError::Held(_))), "{refused:?}");
     let repeated = kept.lock(&grant(0, &kept), &request, Timestamp::from_millis(9));
     assert_eq!(repeated, Ok(Outcome::Unchanged));
+}
+
+fn changed(outcome: Result<Outcome, WorkspaceError>) -> Workspace {
+    match outcome {
+        Ok(Outcome::Changed(next)) => *next,
+        other => panic!("not changed: {other:?}"),
+    }
+}
+
+fn renamed_to(name: &str) -> Update {
+    Update { name: Some(name.parse().unwrap()), ..Update::default() }
+}
+
+#[test]
+fn only_the_request_that_announced_a_name_may_bear_it() {
+    let (old, now) = (workspace(), Timestamp::from_millis(5000));
+    let (write, manage) = (grant(0, &old), grant(0, &old));
+    let (first, retry) = (OperationId::new(now, [1; 10]), OperationId::new(now, [2; 10]));
+    let update = renamed_to("other");
+    let bear = |from: &Workspace, by| from.update(&write, Some(&manage), &update, by, now);
+    let lost = |outcome| matches!(outcome, Err(WorkspaceError::RenameLost(_)));
+    assert!(lost(bear(&old, None)), "a name is announced first");
+    let announced = changed(old.begin_rename(&manage, &"other".parse().unwrap(), first));
+    assert!(lost(bear(&announced, None)) && lost(bear(&announced, Some(retry))));
+    // Somebody else ended it, and a repetition of the same request announced it again.
+    let Outcome::Changed(ended) = announced.cancel_rename(&"other".parse().unwrap()) else {
+        panic!("not ended")
+    };
+    let again = changed(ended.begin_rename(&manage, &"other".parse().unwrap(), retry));
+    assert!(lost(bear(&again, Some(first))), "the first one has lost its claim");
+    let renamed = changed(bear(&again, Some(retry)));
+    assert_eq!((renamed.name.as_str(), renamed.renaming_to), ("other", None));
+}
+
+#[test]
+fn a_rename_needs_the_right_to_manage_and_a_terraform_version_does_not() {
+    let (old, now) = (workspace(), Timestamp::from_millis(5000));
+    let (write, another) = (grant(0, &old), grant(1, &old));
+    for manage in [None, Some(&another)] {
+        let refused = old.update(&write, manage, &renamed_to("other"), None, now);
+        assert_eq!(refused, Err(WorkspaceError::NotManager));
+    }
+    let settings = SettingsChange::new(Some("1.11.4".to_owned()), None).unwrap();
+    let update = Update { settings, ..Update::default() };
+    assert!(matches!(old.update(&write, None, &update, None, now), Ok(Outcome::Changed(_))));
+}
+
+#[test]
+fn a_rollback_is_judged_again_when_its_bytes_are_there() {
+    let kept = locked_with_a_version();
+    let second = commit(
+        &kept,
+        Proposal { serial: 2, lineage: Some(lineage(0)), md5: md5(2) },
+        &measured(2, 2, Some("a"), 0),
+    );
+    let (second, now) = (second.unwrap(), Timestamp::from_millis(6000));
+    let (write, first) = (grant(0, &kept), kept.current.clone().unwrap());
+    let rollback = second.propose_rollback(&write, 3, &first, None, [9; 10]).unwrap();
+    assert_eq!(rollback.serial, 3);
+    let accept = |from: &Workspace, serial| {
+        let bytes = measured(1, serial, Some("a"), 0);
+        from.accept_rollback(&write, &rollback, &bytes, AttemptId::new(now, [7; 10]), now)
+    };
+    assert!(matches!(accept(&second, 1), Err(CommitError::NoSerial(_))), "the serial in the bytes must rise");
+    assert_eq!(accept(&kept, 3), Err(CommitError::Overtaken));
+    let swept = Workspace { sweep_floor: 4, ..second.clone() };
+    assert_eq!(accept(&swept, 3), Err(CommitError::Fenced), "its bytes may be gone");
+    let free = Workspace { lock: None, ..second.clone() };
+    assert_eq!(accept(&free, 3), Err(CommitError::NotLocked));
+    assert_eq!(free.propose_rollback(&write, 3, &first, None, [9; 10]), Err(CommitError::NotLocked));
+    let Ok(Outcome::Changed(back)) = accept(&second, 3) else { panic!("not rolled back") };
+    let current = back.current.unwrap();
+    assert_eq!((current.serial, current.rolled_back_from), (3, Some(first.id)));
+    assert_eq!(current.predecessor, second.current_id(), "history is never shortened");
+}
+
+#[test]
+fn going_back_to_another_lineage_is_for_who_may_force() {
+    let kept = locked_with_a_version();
+    let write = grant(0, &kept);
+    let first = kept.current.clone().unwrap();
+    let foreign = StateVersion { lineage: Some(lineage(1)), ..first };
+    let refused = kept.propose_rollback(&write, 2, &foreign, None, [9; 10]);
+    assert!(matches!(refused, Err(CommitError::ForeignLineage { .. })), "{refused:?}");
+    let manage = grant(0, &kept);
+    assert!(kept.propose_rollback(&write, 2, &foreign, Some(&manage), [9; 10]).is_ok());
 }
