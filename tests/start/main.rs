@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod bucket;
 mod keeps;
 mod program;
 mod refusals;
