@@ -166,7 +166,15 @@ impl Client {
     async fn rename(&self, id: WorkspaceId) {
         let name = Some(format!("w{}", self.fleet.chance.below(3)).parse().unwrap());
         let update = Update { name, ..Update::default() };
-        self.ask("updated", |s, a| async move { s.workspaces.update(&a, id, &update).await }).await;
+        let rename = |update: Update| {
+            self.ask("updated", move |s, a| async move { s.workspaces.update(&a, id, &update).await })
+        };
+        // Now and then the same request is made again while the first one still runs, as impatient clients do.
+        if self.fleet.chance.percent(40) {
+            futures_util::future::join(rename(update.clone()), rename(update)).await;
+        } else {
+            rename(update).await;
+        }
     }
 
     /// Goes back to the first version, under the lock if it can be had.

@@ -101,9 +101,13 @@ impl FaultyStore {
 
     async fn way(&self) {
         if !*self.calm.lock().unwrap() {
-            // Mostly quick, sometimes slow enough that everybody else goes first.
-            let time =
-                if self.chance.percent(5) { self.chance.millis(50..2000) } else { self.chance.millis(0..12) };
+            // Mostly quick, sometimes slow enough that everybody else goes first, and now and then so slow that what
+            // was begun is taken for given up.
+            let time = match self.chance.below(100) {
+                0 => self.chance.millis(2000..4000),
+                1..6 => self.chance.millis(50..2000),
+                _ => self.chance.millis(0..12),
+            };
             tokio::time::sleep(time).await;
         }
     }
