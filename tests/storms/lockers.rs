@@ -30,9 +30,21 @@ async fn one_of_fifty_gets_the_lock(servers: &[Server], rounds: usize) {
         });
         let told: Vec<StatusCode> = join_all(lockers).await.into_iter().map(Result::unwrap).collect();
         let got = |status| told.iter().filter(|told| **told == status).count();
-        let both = (got(StatusCode::OK), got(StatusCode::CONFLICT));
-        assert_eq!(both, (1, LOCKERS - 1), "round {round}: {told:?}");
-        let holder = told.iter().position(|told| *told == StatusCode::OK).unwrap() % TOKENS;
+        // A bucket that is too slow for that many at once is told as such; then the lock may be anybody's, but only once.
+        let slow = if servers[0].is_on_a_bucket() { got(StatusCode::SERVICE_UNAVAILABLE) } else { 0 };
+        assert_eq!(
+            got(StatusCode::OK) + got(StatusCode::CONFLICT) + slow,
+            LOCKERS,
+            "round {round}: {told:?}"
+        );
+        assert!(
+            got(StatusCode::OK) == 1 || (got(StatusCode::OK) == 0 && slow > 0),
+            "round {round}: {told:?}"
+        );
+        let Some(holder) = told.iter().position(|told| *told == StatusCode::OK).map(|n| n % TOKENS) else {
+            callers[0].act(&id, "force-unlock").await.expect("an answer");
+            continue;
+        };
         let other = &callers[(holder + 1) % TOKENS];
         assert_eq!(
             other.act(&id, "unlock").await,
