@@ -77,12 +77,12 @@ async fn a_workspace_brings_along_what_is_asked_for() {
         .await
         .json();
     let linked = &shown["data"]["relationships"]["effective-tag-bindings"]["data"];
-    assert_eq!(linked[0], json!({"type": "effective-tag-bindings", "id": "app"}));
+    assert_eq!(linked[0], json!({"type": "effective-tag-bindings", "id": bindings[0]}));
     let find = |kind: &str, id: &str| {
         let items = shown["included"].as_array().unwrap();
         items.iter().find(|item| item["type"] == kind && item["id"] == id).unwrap()["attributes"].clone()
     };
-    assert_eq!(find("effective-tag-bindings", "env"), json!({"key": "env", "value": "prod"}));
+    assert_eq!(find("effective-tag-bindings", &bindings[1]), json!({"key": "env", "value": "prod"}));
     assert_eq!(find("projects", &project)["name"], "Team A");
 }
 
