@@ -1,5 +1,7 @@
 //! API tokens: `otc_tfe_<id>_<secret>`, shown once, kept as a digest.
 
+use std::time::Duration;
+
 use sha2::Digest;
 use thiserror::Error;
 
@@ -83,6 +85,19 @@ pub enum TokenRefused {
 }
 
 impl TokenRecord {
+    /// What is kept of a token that is made now, to live that long; for ever when absent.
+    pub fn new(token: &ApiToken, owner: Subject, name: &str, now: Timestamp, life: Option<Duration>) -> Self {
+        Self {
+            id: token.id.clone(),
+            digest: token.digest(),
+            owner,
+            name: name.to_owned(),
+            created_at: now,
+            expires_at: life.map(|life| now.plus(life)),
+            revoked_at: None,
+        }
+    }
+
     /// Whether the token still lives.
     ///
     /// # Errors

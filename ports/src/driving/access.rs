@@ -68,15 +68,7 @@ impl Access {
         let now = self.driven.clock.now();
         let entropy = &*self.driven.entropy;
         let token = ApiToken::new(TokenId::from_bytes(random(entropy)), random(entropy));
-        let record = TokenRecord {
-            id: token.id.clone(),
-            digest: token.digest(),
-            owner,
-            name: name.to_owned(),
-            created_at: now,
-            expires_at: life.map(|life| now.plus(life)),
-            revoked_at: None,
-        };
+        let record = TokenRecord::new(&token, owner, name, now, life);
         match self.driven.tokens.create(&record).await? {
             TokenMade::Created => Ok((token.reveal(), record)),
             // Two draws of 80 random bits were the same.

@@ -189,15 +189,7 @@ impl Login {
         let claims = self.signer.open_code(code).ok_or(RedeemError::InvalidGrant)?;
         claims.redeem(client, redirect, verifier, now)?;
         let token = ApiToken::new(claims.token_id(), random(&*self.driven.entropy));
-        let record = TokenRecord {
-            id: token.id.clone(),
-            digest: token.digest(),
-            owner: claims.subject,
-            name: "terraform login".to_owned(),
-            created_at: now,
-            expires_at: self.token_life.map(|life| now.plus(life)),
-            revoked_at: None,
-        };
+        let record = TokenRecord::new(&token, claims.subject, "terraform login", now, self.token_life);
         match self.driven.tokens.create(&record).await? {
             TokenMade::Created => Ok((token.reveal(), record)),
             TokenMade::Taken => {
