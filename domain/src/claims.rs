@@ -8,8 +8,9 @@ use thiserror::Error;
 use crate::actor::Subject;
 use crate::id::TokenId;
 use crate::oauth::{AuthorizationRequest, Challenge, Client, RedirectUri};
-use crate::secret::same_bytes;
+use crate::secret::{Secret, same_bytes};
 use crate::time::Timestamp;
+use crate::token::Parent;
 
 /// How long a login may take in the browser.
 pub const SESSION_LIFE: Duration = Duration::from_mins(5);
@@ -23,8 +24,40 @@ pub const TOLERANCE: Duration = Duration::from_secs(30);
 pub enum Stage {
     /// The person has not said who they are.
     Identify,
+    /// The person is at the identity provider.
+    Away(AtProvider),
     /// The person is known and has not yet allowed or denied.
-    Consent(Subject),
+    Consent(Person),
+}
+
+/// What must be the same when a person comes back from the identity provider.
+#[derive(Clone, Debug)]
+pub struct AtProvider {
+    /// Our callback, as the provider was told: an absolute URL.
+    pub redirect_uri: String,
+    /// What the id token must repeat.
+    pub nonce: String,
+    /// The secret half of the PKCE pair towards the provider.
+    pub verifier: Secret<String>,
+}
+
+impl PartialEq for AtProvider {
+    fn eq(&self, other: &Self) -> bool {
+        self.redirect_uri == other.redirect_uri
+            && self.nonce == other.nonce
+            && same_bytes(self.verifier.expose().as_bytes(), other.verifier.expose().as_bytes())
+    }
+}
+
+impl Eq for AtProvider {}
+
+/// Who has logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Who.
+    pub subject: Subject,
+    /// What the person is called on the consent page.
+    pub shown: String,
 }
 
 /// A login under way, sealed into the page that the browser shows; the server keeps nothing.
@@ -52,7 +85,7 @@ pub fn browser_digest(cookie: &str) -> [u8; 32] {
 pub enum SessionError {
     /// It does not open, or is too old.
     #[error(
-        "Invalid or expired state: this login took longer than 5 minutes or came from another server; start `terraform login` again"
+        "Invalid or expired state: this login took longer than 5 minutes, or began at a server with another OPENTACO_OAUTH_STATE_KEY; start `terraform login` again"
     )]
     Invalid,
     /// It was begun in another browser.
@@ -84,7 +117,54 @@ pub enum Verdict {
     /// The client may act as them.
     Allowed,
     /// It may not; the exchange of the code says so, because Terraform's listener knows no error.
-    Denied,
+    Denied(Denial),
+}
+
+/// Why a login that came back to us gives nothing. Its text is the sentence that the command line prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Denial {
+    /// The person pressed Deny on our page.
+    #[error("the login was denied in the browser")]
+    Here,
+    /// The person, or the provider itself, refused there.
+    #[error("the login was denied at the identity provider")]
+    AtProvider,
+    /// The provider knows the person, and they may not log in here.
+    #[error(
+        "this account may not log in here: ask for its e-mail domain (which the provider must have verified) in          OPENTACO_AUTH_ALLOWED_DOMAINS, or one of its groups in OPENTACO_AUTH_ALLOWED_GROUPS"
+    )]
+    NotAllowed,
+    /// The account is disabled here.
+    #[error("this account is disabled here; ask an administrator")]
+    Disabled,
+    /// What the provider said is not believed.
+    #[error("the identity provider's answer was refused; the server's log says why")]
+    Refused,
+    /// The provider does not answer.
+    #[error("the identity provider did not answer; try again in a moment")]
+    Unavailable,
+}
+
+impl Denial {
+    const ALL: [Self; 6] =
+        [Self::Here, Self::AtProvider, Self::NotAllowed, Self::Disabled, Self::Refused, Self::Unavailable];
+
+    /// Its name in a code.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::AtProvider => "provider",
+            Self::NotAllowed => "not-allowed",
+            Self::Disabled => "disabled",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// The denial of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|denial| denial.as_str() == name)
+    }
 }
 
 /// What an authorization code says.
@@ -114,9 +194,9 @@ pub enum RedeemError {
     /// The code does not count: forged, too old, used, or for another client, redirect or verifier.
     #[error("Invalid or expired authorization code")]
     InvalidGrant,
-    /// The person denied the login.
-    #[error("the login was denied in the browser")]
-    Denied,
+    /// The login was denied.
+    #[error("{0}")]
+    Denied(Denial),
 }
 
 impl CodeClaims {
@@ -153,7 +233,7 @@ impl CodeClaims {
     ///
     /// # Errors
     /// [`RedeemError::InvalidGrant`] when client, redirect, verifier or time are wrong; then, only for the rightful
-    /// presenter, [`RedeemError::Denied`].
+    /// presenter, [`RedeemError::Denied`] with the reason.
     pub fn redeem(
         &self,
         client: Client,
@@ -170,8 +250,71 @@ impl CodeClaims {
         }
         match self.verdict {
             Verdict::Allowed => Ok(()),
-            Verdict::Denied => Err(RedeemError::Denied),
+            Verdict::Denied(why) => Err(RedeemError::Denied(why)),
         }
+    }
+}
+
+/// How long a used refresh token still gets the successor it got, for a client that lost the answer.
+pub const REPEAT: Duration = Duration::from_secs(30);
+
+/// What a signed bearer token is for. Each purpose has its own `typ` and audience, and one never counts as another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Calls of the management API.
+    Access,
+    /// Getting the next access token.
+    Refresh,
+    /// A session of the S3 door.
+    S3,
+}
+
+/// What a signed bearer token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BearerClaims {
+    /// Who bears it.
+    pub subject: Subject,
+    /// What it hangs from.
+    pub parent: Parent,
+    /// Its own id: 128 random bits.
+    pub jti: [u8; 16],
+    /// When it was made, in whole seconds.
+    pub issued_at: Timestamp,
+    /// When it dies, in whole seconds.
+    pub expires_at: Timestamp,
+}
+
+/// A bearer token's times are wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("expired or not valid yet")]
+pub struct OutOfTime;
+
+impl BearerClaims {
+    /// Whether it lives now, with [`TOLERANCE`] for clocks that differ.
+    ///
+    /// # Errors
+    /// [`OutOfTime`].
+    pub fn check(&self, now: Timestamp) -> Result<(), OutOfTime> {
+        let in_time = now <= self.expires_at.plus(TOLERANCE) && now.plus(TOLERANCE) >= self.issued_at;
+        if in_time { Ok(()) } else { Err(OutOfTime) }
+    }
+}
+
+/// The refresh token that follows a used one; kept, so that a client that lost the answer gets the same again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Successor {
+    /// Its id.
+    pub jti: [u8; 16],
+    /// When it was made, which is when the other was used.
+    pub issued_at: Timestamp,
+    /// When it dies.
+    pub expires_at: Timestamp,
+}
+
+impl Successor {
+    /// Whether the used token may get this successor once more. Later it was stolen, or its successor was.
+    pub fn may_repeat(&self, now: Timestamp) -> bool {
+        now.since(self.issued_at) <= REPEAT
     }
 }
 
@@ -209,8 +352,17 @@ mod tests {
 
     #[test]
     fn a_denial_is_told_only_to_who_could_redeem() {
-        let code = CodeClaims::new(&request(), Subject::local_owner(), [0; 16], Verdict::Denied, at(0));
-        assert_eq!(code.redeem(Client::TerraformCli, REDIRECT, VERIFIER, at(1)), Err(RedeemError::Denied));
+        let code = CodeClaims::new(
+            &request(),
+            Subject::local_owner(),
+            [0; 16],
+            Verdict::Denied(Denial::NotAllowed),
+            at(0),
+        );
+        assert_eq!(
+            code.redeem(Client::TerraformCli, REDIRECT, VERIFIER, at(1)),
+            Err(RedeemError::Denied(Denial::NotAllowed))
+        );
         assert_eq!(code.redeem(Client::TerraformCli, REDIRECT, "x", at(1)), Err(RedeemError::InvalidGrant));
     }
 
@@ -228,5 +380,36 @@ mod tests {
         assert_eq!(session.check(Some([7; 32]), at(-31)), Err(SessionError::Invalid));
         assert_eq!(session.check(Some([8; 32]), at(1)), Err(SessionError::OtherBrowser));
         assert_eq!(session.check(None, at(1)), Err(SessionError::OtherBrowser));
+    }
+
+    #[test]
+    fn a_bearer_token_is_refused_31_seconds_after_its_end() {
+        let claims = BearerClaims {
+            subject: Subject::local_owner(),
+            parent: Parent::Family(TokenId::from_bytes([1; 10])),
+            jti: [0; 16],
+            issued_at: at(0),
+            expires_at: at(60),
+        };
+        assert_eq!(claims.check(at(-30)), Ok(()));
+        assert_eq!(claims.check(at(90)), Ok(()));
+        assert_eq!(claims.check(at(91)), Err(OutOfTime));
+        assert_eq!(claims.check(at(-31)), Err(OutOfTime));
+    }
+
+    #[test]
+    fn a_used_refresh_token_gets_its_successor_again_for_thirty_seconds() {
+        let successor = Successor { jti: [0; 16], issued_at: at(0), expires_at: at(60) };
+        assert!(successor.may_repeat(at(30)));
+        assert!(!successor.may_repeat(at(31)));
+    }
+
+    #[test]
+    fn every_denial_is_told_in_a_sentence_and_reads_back() {
+        for denial in Denial::ALL {
+            assert_eq!(Denial::from_name(denial.as_str()), Some(denial));
+            assert!(denial.to_string().split(' ').count() > 4, "{denial}");
+        }
+        assert_eq!(Denial::from_name("maybe"), None);
     }
 }

@@ -22,4 +22,6 @@ pub mod state;
 pub mod tag;
 pub mod time;
 pub mod token;
+pub mod trust;
+pub mod user;
 pub mod workspace;

@@ -66,6 +66,21 @@ impl NamePattern {
         Self(text.into())
     }
 
+    /// The pattern as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether every text is of the pattern.
+    pub fn is_everything(&self) -> bool {
+        !self.0.is_empty() && self.0.bytes().all(|b| b == b'*')
+    }
+
+    /// Whether something stands in it besides `*`.
+    pub fn is_specific(&self) -> bool {
+        self.0.bytes().any(|b| b != b'*')
+    }
+
     /// Whether a whole text is of the pattern.
     pub fn matches(&self, text: &str) -> bool {
         let Some((start, rest)) = self.0.split_once('*') else { return self.0 == text };

@@ -20,7 +20,7 @@ pub enum OauthError {
     #[error("{0}")]
     InvalidRequest(String),
     /// The client is not known here.
-    #[error("Invalid client_id: this server knows the client `terraform-cli`")]
+    #[error("Invalid client_id: this server knows the clients `terraform-cli` and `taco`")]
     UnknownClient,
     /// The redirect address is outside the rule.
     #[error(
@@ -41,6 +41,8 @@ pub enum OauthError {
 pub enum Client {
     /// `terraform login` and `tofu login`.
     TerraformCli,
+    /// `taco login`.
+    Taco,
 }
 
 impl Client {
@@ -48,6 +50,23 @@ impl Client {
     pub const fn id(self) -> &'static str {
         match self {
             Self::TerraformCli => "terraform-cli",
+            Self::Taco => "taco",
+        }
+    }
+
+    /// The program, as people call it.
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::TerraformCli => "Terraform",
+            Self::Taco => "taco",
+        }
+    }
+
+    /// The command that begins a login with it.
+    pub const fn command(self) -> &'static str {
+        match self {
+            Self::TerraformCli => "terraform login",
+            Self::Taco => "taco login",
         }
     }
 
@@ -56,7 +75,8 @@ impl Client {
     /// # Errors
     /// [`OauthError::UnknownClient`].
     pub fn from_id(id: &str) -> Result<Self, OauthError> {
-        if id == Self::TerraformCli.id() { Ok(Self::TerraformCli) } else { Err(OauthError::UnknownClient) }
+        let known = [Self::TerraformCli, Self::Taco];
+        known.into_iter().find(|client| client.id() == id).ok_or(OauthError::UnknownClient)
     }
 }
 

@@ -3,7 +3,7 @@
 use opentaco_domain::actor::{Actor, Door, Subject};
 use opentaco_domain::id::{TokenId, WorkspaceId};
 use opentaco_domain::name::OrganizationName;
-use opentaco_domain::rbac::{Grant, Permission, Policy};
+use opentaco_domain::rbac::{Grant, Permission, Rights};
 use opentaco_domain::settings::SettingsChange;
 use opentaco_domain::state::{Document, Lineage, Md5, Measured, Sha256};
 use opentaco_domain::tag::Tags;
@@ -16,11 +16,12 @@ pub(crate) const ACTORS: usize = 3;
 pub(crate) fn actor(number: usize) -> Actor {
     let name = ["alice", "bob", "bob"][number];
     let subject = Subject::development(name).unwrap();
-    Actor { subject, parent: TokenId::from_bytes([u8::try_from(number).unwrap(); 10]), door: Door::Cloud }
+    let parent = TokenId::from_bytes([u8::try_from(number).unwrap(); 10]);
+    Actor { subject, parent, door: Door::Cloud, rights: Rights::everything() }
 }
 
 pub(crate) fn grant<P: Permission>(number: usize, workspace: &Workspace) -> Grant<P> {
-    Policy::open().grant(&actor(number), workspace).unwrap()
+    actor(number).grant(workspace).unwrap()
 }
 
 pub(crate) fn workspace() -> Workspace {
