@@ -5,3 +5,4 @@
 pub mod change;
 pub mod driven;
 pub mod driving;
+pub mod recent;

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use opentaco_domain::claims::{CodeClaims, LoginSession};
+use opentaco_domain::claims::{BearerClaims, CodeClaims, LoginSession, Purpose};
 use opentaco_domain::commit::Ticket;
+use opentaco_domain::secret::Secret;
 use opentaco_domain::time::Timestamp;
 use thiserror::Error;
 
 pub mod blobs;
 pub mod catalog;
+pub mod idp;
 pub mod records;
 pub mod tokens;
 pub mod versions;
@@ -67,13 +69,32 @@ pub fn random<const N: usize>(entropy: &dyn Entropy) -> [u8; N] {
     bytes
 }
 
-/// Signs authorization codes. What does not verify, for whatever reason, does not open.
+/// A public key whose signatures are accepted (Ed25519).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    /// The name that signed tokens carry.
+    pub kid: String,
+    /// The key (RFC 8032).
+    pub key: [u8; 32],
+}
+
+/// Signs authorization codes and bearer tokens. What does not verify, for whatever reason, does not open; whose times
+/// are over is the domain's to judge.
 pub trait Signer: Send + Sync {
     /// The code as a signed token, safe in a URL.
     fn sign_code(&self, claims: &CodeClaims) -> String;
 
     /// The claims of a code that this installation signed; its times are the domain's to judge.
     fn open_code(&self, code: &str) -> Option<CodeClaims>;
+
+    /// A bearer token of that purpose.
+    fn sign_bearer(&self, purpose: Purpose, claims: &BearerClaims) -> String;
+
+    /// The claims of a bearer token that this installation signed for just that purpose.
+    fn open_bearer(&self, purpose: Purpose, token: &str) -> Option<BearerClaims>;
+
+    /// Every key whose signatures are accepted, the one that signs first.
+    fn public_keys(&self) -> Vec<PublicKey>;
 }
 
 /// Seals what browsers and clients carry for us. What was changed or sealed elsewhere does not open.
@@ -89,6 +110,9 @@ pub trait Sealer: Send + Sync {
 
     /// The ticket in that text.
     fn open_ticket(&self, text: &str) -> Option<Ticket>;
+
+    /// The secret access key that belongs to an access key id of the S3 door: derived, never stored.
+    fn s3_secret(&self, access_key_id: &str) -> Secret<String>;
 }
 
 /// The server's own terminal, which only its operator can read.

@@ -9,7 +9,9 @@ use opentaco_domain::actor::{Door, Subject};
 use opentaco_domain::id::{OperationId, WorkspaceId};
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
 use opentaco_domain::organization::Organization;
+use opentaco_domain::rbac::Policy;
 use opentaco_domain::time::Timestamp;
+use opentaco_domain::user::User;
 use opentaco_domain::workspace::{NameClaim, Workspace};
 
 use super::StoreError;
@@ -30,6 +32,15 @@ impl Record for NameClaim {
 
 impl Record for Organization {
     type Key = OrganizationName;
+}
+
+impl Record for User {
+    type Key = Subject;
+}
+
+/// There is one policy in an installation.
+impl Record for Policy {
+    type Key = ();
 }
 
 /// What ties an entry to the one before it; opaque outside the adapter.
@@ -81,6 +92,8 @@ pub enum ChangeKind {
     Claimed,
     /// A name was given back.
     Released,
+    /// Somebody logged in.
+    LoggedIn,
 }
 
 /// One change, the same bytes however often it is tried.

@@ -1,7 +1,8 @@
-//! API tokens as they are kept.
+//! API tokens and families of refresh tokens as they are kept.
 
 use async_trait::async_trait;
 use opentaco_domain::actor::Subject;
+use opentaco_domain::claims::Successor;
 use opentaco_domain::id::TokenId;
 use opentaco_domain::time::Timestamp;
 use opentaco_domain::token::TokenRecord;
@@ -17,7 +18,25 @@ pub enum TokenMade {
     Taken,
 }
 
-/// Keeps API tokens. Secrets never get here, only their digests.
+/// What became of a try to use a refresh token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Used {
+    /// It was not used before.
+    Now,
+    /// It was, and this followed it.
+    Before(Successor),
+}
+
+/// A token in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The token.
+    pub record: TokenRecord,
+    /// The hour in which it was used last.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// Keeps tokens. Secrets never get here, only their digests.
 #[async_trait]
 pub trait Tokens: Send + Sync {
     /// Keeps a new token, if its id is free. Of several that try one id, one is told [`TokenMade::Created`].
@@ -37,4 +56,31 @@ pub trait Tokens: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn revoke(&self, id: &TokenId, by: &Subject, at: Timestamp) -> Result<(), StoreError>;
+
+    /// Every token of an owner that is not revoked, in the order of their ids. Unreadable ones are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn list(&self, owner: &Subject) -> Result<Vec<Listed>, StoreError>;
+
+    /// Remembers that a token was used in that hour. It returns at once and may be lost; it can never undo a revocation,
+    /// because it is kept apart.
+    fn note_use(&self, id: &TokenId, at: Timestamp);
+
+    /// Marks a refresh token of a family as used, if it was not yet: of several that try, one is told [`Used::Now`].
+    ///
+    /// # Errors
+    /// [`StoreError`] when the outcome is unknown; no successor may then be handed out.
+    async fn use_refresh(
+        &self,
+        family: &TokenId,
+        jti: [u8; 16],
+        successor: &Successor,
+    ) -> Result<Used, StoreError>;
+
+    /// Removes what died more than a day before `now`; says how many tokens and families are gone.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was removed before it stays removed.
+    async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError>;
 }

@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentaco_domain::actor::{Actor, Door, Subject};
+use opentaco_domain::claims::Purpose;
 use opentaco_domain::commit::Ticket;
 use opentaco_domain::id::TokenId;
+use opentaco_domain::rbac::{Policy, Scope};
 use opentaco_domain::secret::Secret;
-use opentaco_domain::token::{ApiToken, TokenRecord, TokenRefused};
+use opentaco_domain::token::{ApiToken, Parent, Terms, TokenName, TokenRecord, TokenRefused};
+use opentaco_domain::user::User;
 use thiserror::Error;
 
 use super::Driven;
 use crate::driven::tokens::TokenMade;
-use crate::driven::{StoreError, random};
+use crate::driven::{Signer, StoreError, random};
+use crate::recent::Recent;
 
 /// Why nobody is admitted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -28,31 +32,150 @@ pub enum AccessError {
     Store(#[from] StoreError),
 }
 
+/// Somebody known, and what they are known by.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Who.
+    pub actor: Actor,
+    /// The token, or what the signed token hangs from.
+    pub token: TokenRecord,
+    /// The user as of the newest login, if there was one.
+    pub user: Option<User>,
+    /// Whether an API token itself was presented, not something that hangs from one.
+    pub is_api_token: bool,
+}
+
 /// Use cases of authentication.
 #[derive(Clone)]
 pub struct Access {
     driven: Arc<Driven>,
+    signer: Arc<dyn Signer>,
+    known: Arc<Known>,
+}
+
+/// What every request asks about, of the last 5 seconds.
+struct Known {
+    users: Recent<Subject, Option<User>>,
+    policy: Recent<(), Policy>,
 }
 
 impl Access {
     /// Use cases over these ports.
-    pub fn new(driven: Arc<Driven>) -> Self {
-        Self { driven }
+    pub fn new(driven: Arc<Driven>, signer: Arc<dyn Signer>) -> Self {
+        let known = Arc::new(Known { users: Recent::new(), policy: Recent::new() });
+        Self { driven, signer, known }
     }
 
-    /// Turns a presented bearer token into an actor.
+    /// Turns a presented API token into a caller.
     ///
     /// # Errors
-    /// [`AccessError`].
-    pub async fn authenticate(&self, presented: &str, door: Door) -> Result<Actor, AccessError> {
+    /// [`AccessError`]; [`AccessError::Jwt`] for a signed token, which might die in the middle of an apply.
+    pub async fn authenticate(&self, presented: &str, door: Door) -> Result<Caller, AccessError> {
         if presented.starts_with("eyJ") {
             return Err(AccessError::Jwt);
         }
-        let token = ApiToken::parse(presented).ok_or(AccessError::Refused(TokenRefused::Unknown))?;
-        let record = self.driven.tokens.read(&token.id).await?;
+        self.caller(presented, door).await
+    }
+
+    /// Turns a presented API token or access token into a caller.
+    ///
+    /// # Errors
+    /// [`AccessError::Refused`], [`AccessError::Store`].
+    pub async fn caller(&self, presented: &str, door: Door) -> Result<Caller, AccessError> {
+        let now = self.driven.clock.now();
+        let unknown = AccessError::Refused(TokenRefused::Unknown);
+        if presented.starts_with("eyJ") {
+            let claims = self.signer.open_bearer(Purpose::Access, presented).ok_or(unknown)?;
+            claims.check(now).map_err(|_| AccessError::Refused(TokenRefused::Expired))?;
+            let record = self.living(&claims.parent, &claims.subject).await?;
+            return self.as_caller(record, door, false).await;
+        }
+        let token = ApiToken::parse(presented).ok_or_else(|| unknown.clone())?;
+        let record = self.driven.tokens.read(&token.id).await?.ok_or(unknown)?;
+        record.admits(&token, now).map_err(AccessError::Refused)?;
+        self.as_caller(record, door, true).await
+    }
+
+    /// What something signed for that subject hangs from, if it still lives.
+    ///
+    /// # Errors
+    /// [`AccessError::Refused`], [`AccessError::Store`].
+    pub(super) async fn living(
+        &self,
+        parent: &Parent,
+        subject: &Subject,
+    ) -> Result<TokenRecord, AccessError> {
+        let record = self.driven.tokens.read(parent.id()).await?;
+        let record = record.filter(|record| record.parent() == *parent && record.owner == *subject);
         let record = record.ok_or(AccessError::Refused(TokenRefused::Unknown))?;
-        record.admits(&token, self.driven.clock.now()).map_err(AccessError::Refused)?;
-        Ok(Actor { subject: record.owner, parent: token.id, door })
+        record.lives(self.driven.clock.now()).map_err(AccessError::Refused)?;
+        Ok(record)
+    }
+
+    /// Turns an upload ticket into the actor that proposed it, if its token still lives.
+    ///
+    /// # Errors
+    /// [`AccessError`].
+    pub async fn bearer_of(&self, ticket: &Ticket, door: Door) -> Result<Actor, AccessError> {
+        let record = self.driven.tokens.read(&ticket.parent).await?;
+        let record = record.filter(|record| record.owner == ticket.subject);
+        let record = record.ok_or(AccessError::Refused(TokenRefused::Unknown))?;
+        record.lives(self.driven.clock.now()).map_err(AccessError::Refused)?;
+        Ok(self.as_caller(record, door, false).await?.actor)
+    }
+
+    async fn as_caller(
+        &self,
+        token: TokenRecord,
+        door: Door,
+        is_api_token: bool,
+    ) -> Result<Caller, AccessError> {
+        let user = self.user(&token.owner).await?;
+        if user.as_ref().is_some_and(|user| user.disabled) {
+            return Err(AccessError::Refused(TokenRefused::Disabled));
+        }
+        let rights = self.policy().await?.rights(&token.owner, user.as_ref(), token.scope.clone());
+        self.driven.tokens.note_use(&token.id, self.driven.clock.now());
+        let actor = Actor { subject: token.owner.clone(), parent: token.id.clone(), door, rights };
+        Ok(Caller { actor, token, user, is_api_token })
+    }
+
+    /// What is known of a subject from its newest login, at most 5 seconds old.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn user(&self, subject: &Subject) -> Result<Option<User>, StoreError> {
+        let asked = match self.known.users.get(subject, self.driven.clock.mono()) {
+            Ok(user) => return Ok(user),
+            Err(asked) => asked,
+        };
+        let user = self.driven.users.newest(subject).await?.map(|entry| entry.value);
+        self.known.users.keep(subject.clone(), user.clone(), asked);
+        Ok(user)
+    }
+
+    /// The installation's policy, at most 5 seconds old.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nobody is admitted then.
+    pub async fn policy(&self) -> Result<Policy, StoreError> {
+        let asked = match self.known.policy.get(&(), self.driven.clock.mono()) {
+            Ok(policy) => return Ok(policy),
+            Err(asked) => asked,
+        };
+        let policy = self.driven.policies.newest(&()).await?.map(|entry| entry.value).unwrap_or_default();
+        self.known.policy.keep((), policy.clone(), asked);
+        Ok(policy)
+    }
+
+    /// Makes what has changed here count at once.
+    pub(super) fn forget_user(&self, subject: &Subject) {
+        self.known.users.forget(subject);
+    }
+
+    /// Makes what has changed here count at once.
+    pub(super) fn forget_policy(&self) {
+        self.known.policy.forget(&());
     }
 
     /// Makes an API token for somebody. Its secret is shown here and nowhere else.
@@ -62,31 +185,25 @@ impl Access {
     pub async fn issue(
         &self,
         owner: Subject,
-        name: &str,
+        name: TokenName,
         life: Option<Duration>,
     ) -> Result<(Secret<String>, TokenRecord), StoreError> {
-        let now = self.driven.clock.now();
+        let expires_at = life.map(|life| self.driven.clock.now().plus(life));
+        self.make(Terms { owner, name, scope: Scope::full(), expires_at }).await
+    }
+
+    /// Makes an API token on those terms.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then no token may be handed out.
+    pub(super) async fn make(&self, terms: Terms) -> Result<(Secret<String>, TokenRecord), StoreError> {
         let entropy = &*self.driven.entropy;
         let token = ApiToken::new(TokenId::from_bytes(random(entropy)), random(entropy));
-        let record = TokenRecord::new(&token, owner, name, now, life);
+        let record = TokenRecord::api(&token, terms, self.driven.clock.now());
         match self.driven.tokens.create(&record).await? {
             TokenMade::Created => Ok((token.reveal(), record)),
             // Two draws of 80 random bits were the same.
             TokenMade::Taken => Err(StoreError::Unavailable),
         }
-    }
-
-    /// Turns an upload ticket into the actor that proposed it, if its token still lives.
-    ///
-    /// # Errors
-    /// [`AccessError`].
-    pub async fn bearer_of(&self, ticket: &Ticket, door: Door) -> Result<Actor, AccessError> {
-        let record = self.driven.tokens.read(&ticket.parent).await?;
-        let record = record.ok_or(AccessError::Refused(TokenRefused::Unknown))?;
-        record.lives(self.driven.clock.now()).map_err(AccessError::Refused)?;
-        if record.owner != ticket.subject {
-            return Err(AccessError::Refused(TokenRefused::Unknown));
-        }
-        Ok(Actor { subject: record.owner, parent: record.id, door })
     }
 }

@@ -9,9 +9,12 @@ use opentaco_domain::organization::Organization;
 use opentaco_domain::project::ProjectError;
 use opentaco_domain::rbac::{Denied, Policy};
 use opentaco_domain::tag::BadTags;
+use opentaco_domain::token::BadEnd;
+use opentaco_domain::user::User;
 use opentaco_domain::workspace::{NameClaim, Workspace, WorkspaceError};
 use thiserror::Error;
 
+use self::access::AccessError;
 use crate::change::{Around, ChangeError};
 use crate::driven::blobs::{Blobs, PutError};
 use crate::driven::catalog::Catalog;
@@ -21,11 +24,14 @@ use crate::driven::versions::Versions;
 use crate::driven::{Clock, Entropy, StoreError};
 
 pub mod access;
+pub mod api_tokens;
 pub mod login;
 mod names;
 pub mod organizations;
+pub mod policy;
 pub mod projects;
 mod rollback;
+pub mod sessions;
 pub mod state_versions;
 pub mod workspace_query;
 pub mod workspaces;
@@ -38,6 +44,10 @@ pub struct Driven {
     pub names: Arc<dyn Records<NameClaim>>,
     /// Organizations.
     pub organizations: Arc<dyn Records<Organization>>,
+    /// Who has logged in.
+    pub users: Arc<dyn Records<User>>,
+    /// Who may do what.
+    pub policies: Arc<dyn Records<Policy>>,
     /// Hints for lists.
     pub catalog: Arc<dyn Catalog>,
     /// Descriptions of state versions.
@@ -50,8 +60,6 @@ pub struct Driven {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub entropy: Arc<dyn Entropy>,
-    /// Who may do what.
-    pub policy: Policy,
     /// The longest state, in bytes.
     pub max_state_bytes: u64,
 }
@@ -76,6 +84,15 @@ pub enum Failure {
     /// The caller lacks a permission on something it may see.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// A limited token, or a workload's, makes no tokens.
+    #[error("this token is limited, so it cannot make tokens; log in and make it then")]
+    LimitedToken,
+    /// A rule about tokens said no.
+    #[error(transparent)]
+    TokenEnd(#[from] BadEnd),
+    /// The token of the caller ended meanwhile.
+    #[error(transparent)]
+    Bearer(#[from] AccessError),
     /// Somebody has the name.
     #[error("workspace {name} already exists in organization {organization}")]
     NameTaken {

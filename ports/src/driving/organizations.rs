@@ -6,6 +6,7 @@ use opentaco_domain::actor::Actor;
 use opentaco_domain::name::OrganizationName;
 use opentaco_domain::organization::Organization;
 use opentaco_domain::project::Projects;
+use opentaco_domain::rbac::Right;
 
 use super::{Driven, Failure};
 use crate::change::{Decision, change};
@@ -47,7 +48,7 @@ impl Organizations {
     /// # Errors
     /// [`Failure::Missing`]; [`Failure::Store`].
     pub async fn usable(&self, actor: &Actor, name: &OrganizationName) -> Result<(), Failure> {
-        if self.driven.policy.may_create_organization(actor).is_ok() {
+        if actor.may(Right::OrgCreate).is_ok() {
             return Ok(());
         }
         self.read(actor, name).await.map(drop)
@@ -91,7 +92,7 @@ impl Organizations {
                 if let Some(entry) = entry {
                     return Ok(Decision::Keep(entry.value.clone()));
                 }
-                self.driven.policy.may_create_organization(actor)?;
+                actor.may(Right::OrgCreate)?;
                 let new = Organization {
                     name: name.clone(),
                     email: email.clone(),

@@ -30,15 +30,14 @@ impl StateVersions {
         let driven = self.driven();
         let entry = driven.workspaces.newest(&workspace).await?;
         let number = entry.as_ref().map_or(0, |entry| entry.number);
-        let kept = visible(driven, actor, entry)
-            .ok_or_else(|| Failure::missing("workspace", workspace.to_wire()))?;
+        let kept = visible(actor, entry).ok_or_else(|| Failure::missing("workspace", workspace.to_wire()))?;
         let missing = || Failure::missing("state version", to);
         if to.workspace != workspace {
             return Err(missing());
         }
         let to = self.committed(&kept, to.ordinal).await?.filter(|kept| kept.id == to).ok_or_else(missing)?;
-        let grant = driven.policy.grant::<Write>(actor, &kept)?;
-        let force = driven.policy.grant::<Manage>(actor, &kept).ok();
+        let grant = actor.grant::<Write>(&kept)?;
+        let force = actor.grant::<Manage>(&kept).ok();
         let random_id = random(&*driven.entropy);
         let rollback = kept.propose_rollback(&grant, number, &to, force.as_ref(), random_id)?;
         let attempt = AttemptId::new(driven.clock.now(), random(&*driven.entropy));
@@ -61,7 +60,7 @@ impl StateVersions {
             driven.versions.remember(current).await?;
         }
         let committed = mutate(driven, actor, workspace, ChangeKind::Committed, |workspace, _, now| {
-            let grant = driven.policy.grant::<Write>(actor, workspace)?;
+            let grant = actor.grant::<Write>(workspace)?;
             Ok(workspace.accept_rollback(&grant, &rollback, &measured, attempt, now)?)
         });
         let current = committed.await?.value.current.filter(|current| current.id == rollback.version);

@@ -1,5 +1,6 @@
 //! State versions: propose, upload, commit, read.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use opentaco_domain::rbac::{Manage, Write};
 use opentaco_domain::state::{Output, StateVersion};
 use opentaco_domain::workspace::Workspace;
 
+use super::access::AccessError;
 use super::workspaces::{mutate, visible};
 use super::{Driven, Failure};
 use crate::driven::blobs::{BlobKey, BlobKind};
@@ -103,25 +105,27 @@ impl StateVersions {
         force: bool,
     ) -> Result<Ticket, Failure> {
         let number = entry.as_ref().map_or(0, |entry| entry.number);
-        let workspace = visible(&self.driven, actor, entry);
+        let workspace = visible(actor, entry);
         let workspace = workspace.ok_or_else(|| Failure::missing("workspace", id.to_wire()))?;
-        let policy = &self.driven.policy;
-        let grant = policy.grant::<Write>(actor, &workspace)?;
-        let force = if force { Some(policy.grant::<Manage>(actor, &workspace)?) } else { None };
+        let grant = actor.grant::<Write>(&workspace)?;
+        let force = if force { Some(actor.grant::<Manage>(&workspace)?) } else { None };
         let random = random(&*self.driven.entropy);
         let now = self.driven.clock.now();
         Ok(workspace.propose(&grant, number, proposal.clone(), force.as_ref(), random, now)?)
     }
 
-    /// Takes the bytes of a proposed state and commits the version: all of it, or nothing.
+    /// Takes the bytes of a proposed state and commits the version: all of it, or nothing. Bytes may take long, so `still`
+    /// asks once more who the ticket's bearer is when they are there.
     ///
     /// # Errors
-    /// [`Failure::Commit`]; [`Failure::Put`]; [`Failure::Missing`]; [`Failure::Denied`]; a failing store.
+    /// [`Failure::Commit`]; [`Failure::Put`]; [`Failure::Missing`]; [`Failure::Denied`]; [`Failure::Bearer`]; a failing
+    /// store.
     pub async fn upload(
         &self,
         actor: &Actor,
         ticket: &Ticket,
         body: ByteStream,
+        still: impl Future<Output = Result<Actor, AccessError>>,
     ) -> Result<StateVersion, Failure> {
         let attempt = self.begin(actor, ticket, TicketKind::State).await?;
         let key = |kind| BlobKey { version: ticket.version, attempt, kind };
@@ -134,10 +138,11 @@ impl StateVersions {
             self.driven.blobs.put_outputs(key(BlobKind::Outputs), &measured.document.outputs).await?;
         }
         self.remember_predecessor(ticket).await?;
+        let actor = &still.await?;
         let committed =
             mutate(&self.driven, actor, ticket.workspace(), ChangeKind::Committed, |workspace, _, now| {
-                let grant = self.driven.policy.grant::<Write>(actor, workspace)?;
-                let force = self.driven.policy.grant::<Manage>(actor, workspace).ok();
+                let grant = actor.grant::<Write>(workspace)?;
+                let force = actor.grant::<Manage>(workspace).ok();
                 Ok(workspace.accept(&grant, ticket, &measured, force.as_ref(), attempt, now)?)
             });
         let current = committed.await?.value.current.filter(|current| current.id == ticket.version);
@@ -202,10 +207,10 @@ impl StateVersions {
         entry: Option<Versioned<Workspace>>,
         ticket: &Ticket,
     ) -> Result<(), Failure> {
-        let workspace = visible(&self.driven, actor, entry);
+        let workspace = visible(actor, entry);
         let workspace =
             workspace.ok_or_else(|| Failure::missing("workspace", ticket.workspace().to_wire()))?;
-        let grant = self.driven.policy.grant::<Write>(actor, &workspace)?;
+        let grant = actor.grant::<Write>(&workspace)?;
         Ok(workspace.admit(&grant, ticket, self.driven.clock.now())?)
     }
 
@@ -226,7 +231,8 @@ impl StateVersions {
         if let Some(json) = inline.json_state {
             self.upload_json(actor, &ticket.for_json_state(), body(json)).await?;
         }
-        self.upload(actor, &ticket, body(inline.state)).await
+        // It is one request, whose bytes were there when it began.
+        self.upload(actor, &ticket, body(inline.state), ready(Ok(actor.clone()))).await
     }
 
     /// The version of that id, finalized or not.
@@ -236,7 +242,7 @@ impl StateVersions {
     pub async fn show(&self, actor: &Actor, id: StateVersionId) -> Result<Shown, Failure> {
         let missing = || Failure::missing("state version", id);
         let entry = self.driven.workspaces.newest(&id.workspace).await?;
-        let workspace = visible(&self.driven, actor, entry).ok_or_else(missing)?;
+        let workspace = visible(actor, entry).ok_or_else(missing)?;
         if let Some(version) =
             self.committed(&workspace, id.ordinal).await?.filter(|version| version.id == id)
         {
@@ -371,7 +377,7 @@ impl StateVersions {
 
     pub(super) async fn readable(&self, actor: &Actor, id: WorkspaceId) -> Result<Workspace, Failure> {
         let entry = self.driven.workspaces.newest(&id).await?;
-        visible(&self.driven, actor, entry).ok_or_else(|| Failure::missing("workspace", id.to_wire()))
+        visible(actor, entry).ok_or_else(|| Failure::missing("workspace", id.to_wire()))
     }
 
     pub(super) async fn committed(

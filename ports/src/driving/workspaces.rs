@@ -77,7 +77,7 @@ impl Workspaces {
             new.tags.clone(),
             now,
         );
-        self.driven.policy.grant::<Write>(actor, &workspace)?;
+        actor.grant::<Write>(&workspace)?;
         self.organizations.ensure(actor, &new.organization).await?;
         self.check_project(actor, &new.organization, &new.settings).await?;
         names::claim(&self.driven, actor, &workspace, &new.name).await?;
@@ -115,7 +115,7 @@ impl Workspaces {
     /// [`Failure::Missing`]; [`Failure::Store`].
     pub async fn read(&self, actor: &Actor, id: WorkspaceId) -> Result<Workspace, Failure> {
         let entry = self.driven.workspaces.newest(&id).await?;
-        visible(&self.driven, actor, entry).ok_or_else(|| Failure::missing("workspace", id.to_wire()))
+        visible(actor, entry).ok_or_else(|| Failure::missing("workspace", id.to_wire()))
     }
 
     /// The workspace of that name.
@@ -132,7 +132,7 @@ impl Workspaces {
         let claim = self.driven.names.newest(&(organization.clone(), name.clone())).await?;
         let claim = claim.ok_or_else(missing)?.value;
         let entry = self.driven.workspaces.newest(&claim.workspace.ok_or_else(missing)?).await?;
-        let workspace = visible(&self.driven, actor, entry).ok_or_else(missing)?;
+        let workspace = visible(actor, entry).ok_or_else(missing)?;
         if claim.counts_for(&workspace) { Ok(workspace) } else { Err(missing()) }
     }
 
@@ -142,6 +142,7 @@ impl Workspaces {
     /// [`Failure::Store`].
     pub async fn list(&self, actor: &Actor, query: &WorkspaceQuery) -> Result<Page<Workspace>, Failure> {
         let mut hints = self.driven.catalog.hints(&query.organization).await?;
+        hints.retain(|hint| actor.may_see(&hint.name));
         query.select(&mut hints);
         let total = hints.len();
         let on_page = hints.into_iter().skip(query.page.skip()).take(query.page.size());
@@ -161,7 +162,7 @@ impl Workspaces {
         let entries = readable.collect::<Result<Vec<_>, _>>()?;
         let dead = entries.iter().flatten().filter(|entry| !entry.value.is_live());
         let _healed_later = join_all(dead.map(|dead| self.note_death(dead))).await;
-        Ok(entries.into_iter().filter_map(|entry| visible(&self.driven, actor, entry)).collect())
+        Ok(entries.into_iter().filter_map(|entry| visible(actor, entry)).collect())
     }
 
     /// Renews the hint of a workspace that died without it.
@@ -194,10 +195,8 @@ impl Workspaces {
         let kind = if name.is_some() { ChangeKind::Renamed } else { ChangeKind::Changed };
         let mut left = None;
         let changed = self.mutate(actor, id, kind, |workspace, _, now| {
-            let policy = &self.driven.policy;
-            let grant = policy.grant::<Write>(actor, workspace)?;
-            let manage =
-                update.needs_manage().then(|| policy.grant::<Manage>(actor, workspace)).transpose()?;
+            let grant = actor.grant::<Write>(workspace)?;
+            let manage = update.needs_manage().then(|| actor.grant::<Manage>(workspace)).transpose()?;
             let announced = claimed.as_ref().map(|claimed| claimed.by);
             let outcome = workspace.update(&grant, manage.as_ref(), update, announced, now)?;
             // The name that this very change leaves, whatever it was when the request came.
@@ -225,7 +224,7 @@ impl Workspaces {
         let id = workspace.id;
         let by = OperationId::new(self.driven.clock.now(), random(&*self.driven.entropy));
         let announced = self.mutate(actor, id, ChangeKind::Renaming, |workspace, _, _| {
-            let grant = self.driven.policy.grant::<Manage>(actor, workspace)?;
+            let grant = actor.grant::<Manage>(workspace)?;
             Ok(workspace.begin_rename(&grant, name, by)?)
         });
         announced.await?;
@@ -273,7 +272,7 @@ impl Workspaces {
         consumers: impl Fn(&BTreeSet<WorkspaceId>) -> BTreeSet<WorkspaceId>,
     ) -> Result<Workspace, Failure> {
         let old = self.read(actor, id).await?;
-        self.driven.policy.grant::<Manage>(actor, &old)?;
+        actor.grant::<Manage>(&old)?;
         let wanted = consumers(&old.settings.consumers);
         let new: Vec<WorkspaceId> = wanted.difference(&old.settings.consumers).copied().collect();
         if wanted.len() <= MAX_CONSUMERS {
@@ -286,7 +285,7 @@ impl Workspaces {
             }
         }
         let changed = self.mutate(actor, id, ChangeKind::Changed, |workspace, _, now| {
-            let grant = self.driven.policy.grant::<Manage>(actor, workspace)?;
+            let grant = actor.grant::<Manage>(workspace)?;
             Ok(workspace.change_consumers(&grant, consumers(&workspace.settings.consumers), now)?)
         });
         Ok(changed.await?.value)
@@ -303,7 +302,7 @@ impl Workspaces {
         tags: impl Fn(&Tags) -> Result<Tags, BadTags>,
     ) -> Result<Workspace, Failure> {
         let changed = self.mutate(actor, id, ChangeKind::Changed, |workspace, _, now| {
-            let grant = self.driven.policy.grant::<Write>(actor, workspace)?;
+            let grant = actor.grant::<Write>(workspace)?;
             let update = Update { tags: Some(tags(&workspace.tags)?), ..Update::default() };
             Ok(workspace.update(&grant, None, &update, None, now)?)
         });
@@ -318,7 +317,7 @@ impl Workspaces {
         let lock = LockId::new(self.driven.clock.now(), random(&*self.driven.entropy));
         let request = LockRequest::new(lock, reason);
         let changed = self.mutate(actor, id, ChangeKind::Locked, |workspace, _, now| {
-            let grant = self.driven.policy.grant::<UseLock>(actor, workspace)?;
+            let grant = actor.grant::<UseLock>(workspace)?;
             Ok(workspace.lock(&grant, &request, now)?)
         });
         Ok(changed.await?.value)
@@ -330,7 +329,7 @@ impl Workspaces {
     /// As [`Workspaces::lock`].
     pub async fn unlock(&self, actor: &Actor, id: WorkspaceId) -> Result<Workspace, Failure> {
         let changed = self.mutate(actor, id, ChangeKind::Unlocked, |workspace, _, _| {
-            let grant = self.driven.policy.grant::<UseLock>(actor, workspace)?;
+            let grant = actor.grant::<UseLock>(workspace)?;
             Ok(workspace.unlock(&grant)?)
         });
         Ok(changed.await?.value)
@@ -343,7 +342,7 @@ impl Workspaces {
     pub async fn force_unlock(&self, actor: &Actor, id: WorkspaceId) -> Result<Workspace, Failure> {
         let seen = self.read(actor, id).await?.lock.ok_or(LockError::NotLocked)?.id;
         let changed = self.mutate(actor, id, ChangeKind::ForceUnlocked, |workspace, _, _| {
-            let grant = self.driven.policy.grant::<Manage>(actor, workspace)?;
+            let grant = actor.grant::<Manage>(workspace)?;
             Ok(workspace.force_unlock(&grant, seen)?)
         });
         Ok(changed.await?.value)
@@ -356,7 +355,7 @@ impl Workspaces {
     /// [`Failure::Workspace`]; [`Failure::Missing`]; [`Failure::Denied`]; a failing store.
     pub async fn delete(&self, actor: &Actor, id: WorkspaceId, how: Deletion) -> Result<(), Failure> {
         let deleted = self.mutate(actor, id, ChangeKind::Deleted, |workspace, _, now| {
-            let grant = self.driven.policy.grant::<Manage>(actor, workspace)?;
+            let grant = actor.grant::<Manage>(workspace)?;
             Ok(workspace.delete(&grant, how, now)?)
         });
         let entry = deleted.await?;
@@ -388,17 +387,13 @@ impl Workspaces {
 }
 
 /// What of an entry the caller may see.
-pub(super) fn visible(
-    driven: &Driven,
-    actor: &Actor,
-    entry: Option<Versioned<Workspace>>,
-) -> Option<Workspace> {
+pub(super) fn visible(actor: &Actor, entry: Option<Versioned<Workspace>>) -> Option<Workspace> {
     let workspace = entry?.value;
-    is_visible(driven, actor, &workspace).then_some(workspace)
+    is_visible(actor, &workspace).then_some(workspace)
 }
 
-fn is_visible(driven: &Driven, actor: &Actor, workspace: &Workspace) -> bool {
-    workspace.is_live() && driven.policy.grant::<Read>(actor, workspace).is_ok()
+fn is_visible(actor: &Actor, workspace: &Workspace) -> bool {
+    workspace.is_live() && actor.grant::<Read>(workspace).is_ok()
 }
 
 /// Changes a live workspace by a rule of the domain.
@@ -413,7 +408,7 @@ pub(super) async fn mutate(
     let missing = || Failure::missing("workspace", id.to_wire());
     let changed: Changed<Workspace, ()> =
         change(driven.around(), &*driven.workspaces, &id, author, kind, |entry, now| {
-            let readable = |entry: &&Versioned<Workspace>| is_visible(driven, actor, &entry.value);
+            let readable = |entry: &&Versioned<Workspace>| is_visible(actor, &entry.value);
             let entry = entry.filter(readable).ok_or_else(missing)?;
             match rule(&entry.value, entry.number, now)? {
                 Outcome::Unchanged => Ok::<_, Failure>(Decision::Keep(())),
