@@ -5,13 +5,13 @@
 //! nobody is told why.
 //!
 //! - [`signing_key`]: Ed25519 keys in PEM and the names they go by.
-//! - [`code_signer`]: authorization codes as signed tokens ([`opentaco_ports::driven::Signer`]).
-//! - [`sealer`]: login sessions and upload tickets, sealed ([`opentaco_ports::driven::Sealer`]).
+//! - [`jwt_signer`]: authorization codes and bearer tokens, signed ([`opentaco_ports::driven::Signer`]).
+//! - [`sealer`]: login sessions and upload tickets, sealed; derived secrets ([`opentaco_ports::driven::Sealer`]).
 //! - [`dev_certificate`]: a certificate authority of one's own for development.
 //! - [`renewable`]: a certificate that is replaced while the server runs.
 
-pub mod code_signer;
 pub mod dev_certificate;
+pub mod jwt_signer;
 pub mod renewable;
 pub mod sealer;
 pub mod signing_key;

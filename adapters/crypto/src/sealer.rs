@@ -6,7 +6,8 @@ use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::{Aead as _, KeyInit as _, Nonce, Payload};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use hkdf::Hkdf;
-use opentaco_domain::claims::{LoginSession, Stage};
+use hmac::{Hmac, Mac as _};
+use opentaco_domain::claims::{AtProvider, LoginSession, Person, Stage};
 use opentaco_domain::commit::{Proposal, Ticket, TicketKind};
 use opentaco_domain::id::StateVersionId;
 use opentaco_domain::oauth::AuthorizationRequest;
@@ -26,6 +27,7 @@ pub const MAX_SEALED: usize = 8 * 1024;
 const NONCE: usize = 12;
 const SESSION: &str = "opentaco/login-session/v1";
 const TICKET: &str = "opentaco/upload-ticket/v1";
+const S3_SECRET: &str = "opentaco/s3-secret/v1";
 
 /// Why no sealer can be made of some root secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -43,11 +45,11 @@ pub enum SealerError {
 
 /// Seals with AES-256-GCM under keys derived from root secrets.
 ///
-/// Every purpose has its own key: HKDF-SHA-256 of the root secret, no salt, the purpose's label as info. The label is
-/// also the associated data, so a session never opens as a ticket. The text is base64url without padding of nonce (12
-/// bytes), ciphertext and tag (16 bytes); the plaintext is compact JSON, and nothing in it is believed until the
-/// domain's parsers have read it. The first root secret seals; all of them open, so that a secret can be replaced while
-/// logins and uploads are under way.
+/// Every purpose has its own key, also what derives secrets: HKDF-SHA-256 of the root secret, no salt, the purpose's label
+/// as info. The label is also the associated data, so a session never opens as a ticket. The text is base64url without
+/// padding of nonce (12 bytes), ciphertext and tag (16 bytes); the plaintext is compact JSON, and nothing in it is believed
+/// until the domain's parsers have read it. The first root secret seals; all of them open, so that a secret can be replaced
+/// while logins and uploads are under way.
 ///
 /// Nonces are 96 random bits. Two equal ones under one key would give that key away, so at most 2^32 texts may be
 /// sealed under one root secret and purpose (NIST SP 800-38D, section 8.3): more than a hundred a second for a year.
@@ -60,6 +62,7 @@ pub struct AeadSealer {
 struct Keys {
     session: Aes256Gcm,
     ticket: Aes256Gcm,
+    s3_secret: Zeroizing<[u8; 32]>,
 }
 
 impl AeadSealer {
@@ -76,7 +79,10 @@ impl AeadSealer {
         }
         let keys = roots
             .iter()
-            .map(|root| Ok(Keys { session: derive(root, SESSION)?, ticket: derive(root, TICKET)? }))
+            .map(|root| {
+                let (session, ticket) = (aead(root, SESSION)?, aead(root, TICKET)?);
+                Ok(Keys { session, ticket, s3_secret: derive(root, S3_SECRET)? })
+            })
             .collect::<Result<_, _>>()?;
         Ok(Self { keys })
     }
@@ -113,12 +119,16 @@ impl Keys {
     }
 }
 
-fn derive(root: &Secret<Vec<u8>>, label: &str) -> Result<Aes256Gcm, SealerError> {
+fn derive(root: &Secret<Vec<u8>>, label: &str) -> Result<Zeroizing<[u8; 32]>, SealerError> {
     let mut key = Zeroizing::new([0; 32]);
     Hkdf::<Sha256>::new(None, root.expose())
         .expand(label.as_bytes(), &mut *key)
         .map_err(|_| SealerError::NoKey)?;
-    Aes256Gcm::new_from_slice(&*key).map_err(|_| SealerError::NoKey)
+    Ok(key)
+}
+
+fn aead(root: &Secret<Vec<u8>>, label: &str) -> Result<Aes256Gcm, SealerError> {
+    Aes256Gcm::new_from_slice(&*derive(root, label)?).map_err(|_| SealerError::NoKey)
 }
 
 /// A login session as it is sealed.
@@ -135,9 +145,27 @@ struct SessionText {
     browser: String,
     /// 32 lower-case hexadecimal digits.
     jti: String,
+    /// What stands at the identity provider.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    away: Option<AwayText>,
     /// Who has identified themselves; none before that.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    subject: Option<String>,
+    person: Option<PersonText>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AwayText {
+    redirect_uri: String,
+    nonce: String,
+    verifier: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PersonText {
+    subject: String,
+    shown: String,
 }
 
 impl SessionText {
@@ -150,9 +178,19 @@ impl SessionText {
             issued_at: session.issued_at.as_millis(),
             browser: HEXLOWER.encode(&session.browser),
             jti: HEXLOWER.encode(&session.jti),
-            subject: match &session.stage {
-                Stage::Identify => None,
-                Stage::Consent(subject) => Some(subject.to_string()),
+            away: match &session.stage {
+                Stage::Away(away) => Some(AwayText {
+                    redirect_uri: away.redirect_uri.clone(),
+                    nonce: away.nonce.clone(),
+                    verifier: away.verifier.expose().clone(),
+                }),
+                Stage::Identify | Stage::Consent(_) => None,
+            },
+            person: match &session.stage {
+                Stage::Consent(person) => {
+                    Some(PersonText { subject: person.subject.to_string(), shown: person.shown.clone() })
+                }
+                Stage::Identify | Stage::Away(_) => None,
             },
         }
     }
@@ -166,9 +204,17 @@ impl SessionText {
             ("code_challenge", self.challenge),
             ("state", self.state),
         ];
-        let stage = match self.subject {
-            None => Stage::Identify,
-            Some(subject) => Stage::Consent(subject.parse().ok()?),
+        let stage = match (self.away, self.person) {
+            (None, None) => Stage::Identify,
+            (Some(away), None) => Stage::Away(AtProvider {
+                redirect_uri: away.redirect_uri,
+                nonce: away.nonce,
+                verifier: Secret::new(away.verifier),
+            }),
+            (None, Some(person)) => {
+                Stage::Consent(Person { subject: person.subject.parse().ok()?, shown: person.shown })
+            }
+            (Some(_), Some(_)) => return None,
         };
         Some(LoginSession {
             request: AuthorizationRequest::parse(&pairs.map(|(name, value)| (name.to_owned(), value)))
@@ -273,6 +319,14 @@ impl Sealer for AeadSealer {
 
     fn open_ticket(&self, text: &str) -> Option<Ticket> {
         self.open::<TicketText>(TICKET, text)?.parse()
+    }
+
+    fn s3_secret(&self, access_key_id: &str) -> Secret<String> {
+        let key = self.keys.first().map_or([0; 32], |keys| *keys.s3_secret);
+        // HMAC takes keys of any length.
+        let tag = Hmac::<Sha256>::new_from_slice(&key)
+            .map(|mac| mac.chain_update(access_key_id.as_bytes()).finalize().into_bytes());
+        Secret::new(tag.map(|tag| BASE64URL_NOPAD.encode(&tag)).unwrap_or_default())
     }
 }
 

@@ -25,7 +25,10 @@ fn session(state: &str, subject: Option<&str>, millis: i64, browser: [u8; 32]) -
         issued_at: Timestamp::from_millis(millis),
         browser,
         jti: [5; 16],
-        stage: subject.map_or(Stage::Identify, |name| Stage::Consent(Subject::development(name).unwrap())),
+        stage: subject.map_or(Stage::Identify, |name| {
+            let subject = Subject::development(name).unwrap();
+            Stage::Consent(Person { subject, shown: format!("{name}@example.com") })
+        }),
     }
 }
 
@@ -196,4 +199,27 @@ fn roots_must_be_there_and_long_enough() {
     let short = [Secret::new(vec![1; 32]), Secret::new(vec![1; 31])];
     assert_eq!(AeadSealer::new(&short).unwrap_err(), SealerError::ShortRoot);
     assert_eq!(format!("{:?}", sealer(&[1, 2])), "AeadSealer { roots: 2, .. }");
+}
+
+#[test]
+fn a_login_at_the_provider_reads_back() {
+    let away = AtProvider {
+        redirect_uri: "https://taco.example/oauth/oidc-callback".to_owned(),
+        nonce: "n".repeat(43),
+        verifier: Secret::new("v".repeat(43)),
+    };
+    let session = LoginSession { stage: Stage::Away(away), ..samples().0 };
+    let sealed = sealer(&[1]).seal_session(&session, [1; 12]);
+    assert_eq!(sealer(&[1]).open_session(&sealed), Some(session));
+}
+
+#[test]
+fn an_s3_secret_is_of_its_access_key_and_root() {
+    let secret = |root: u8, id: &str| sealer(&[root]).s3_secret(id).expose().clone();
+    assert_eq!(secret(1, "OTCAAAA"), secret(1, "OTCAAAA"));
+    assert_eq!(secret(1, "OTCAAAA").len(), 43);
+    assert_ne!(secret(1, "OTCAAAA"), secret(1, "OTCAAAB"));
+    assert_ne!(secret(1, "OTCAAAA"), secret(2, "OTCAAAA"));
+    let newest = AeadSealer::new(&[Secret::new(vec![2; 32]), Secret::new(vec![1; 32])]).unwrap();
+    assert_eq!(*newest.s3_secret("OTCAAAA").expose(), secret(2, "OTCAAAA"), "the newest root derives");
 }

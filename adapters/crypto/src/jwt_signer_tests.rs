@@ -5,7 +5,9 @@ use ed25519_compact::KeyPair;
 use jwt_simple::prelude::{HS256Key, MACLike as _};
 use opentaco_domain::actor::Subject;
 use opentaco_domain::claims::RedeemError;
+use opentaco_domain::id::TokenId;
 use opentaco_domain::oauth::AuthorizationRequest;
+use opentaco_domain::token::Parent;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -23,8 +25,12 @@ fn key(seed: u8, kid: &str) -> SigningKey {
     SigningKey::from_pem(&pem(seed), Some(kid)).unwrap()
 }
 
-fn signer() -> CodeSigner {
-    CodeSigner::new(ISSUER.to_owned(), &key(1, "k1"), Vec::new()).unwrap()
+fn signer() -> JwtSigner {
+    of(ISSUER, &key(1, "k1"), Vec::new())
+}
+
+fn of(issuer: &str, key: &SigningKey, others: Vec<VerifyKey>) -> JwtSigner {
+    JwtSigner::new(issuer.to_owned(), KeySet::new(key, others).unwrap())
 }
 
 fn claims(at: Timestamp, verdict: Verdict) -> CodeClaims {
@@ -66,7 +72,7 @@ proptest! {
         seconds in 0i64..4_000_000_000, jti: [u8; 16], denied: bool, name in "[a-zA-Z0-9._@+-]{1,64}",
         redirect in "http://(localhost|127\\.0\\.0\\.1|\\[::1\\]):100(0[0-9]|10)/[a-z/]{0,20}",
     ) {
-        let verdict = if denied { Verdict::Denied } else { Verdict::Allowed };
+        let verdict = if denied { Verdict::Denied(Denial::AtProvider) } else { Verdict::Allowed };
         let claims = CodeClaims {
             jti,
             subject: Subject::development(&name).unwrap(),
@@ -170,7 +176,8 @@ fn claims_that_lack_or_bend_something_do_not_open() {
         ("iat", json!(-1)),
         ("exp", Value::Null),
         ("nbf", json!(1)),
-        ("client", json!("taco")),
+        ("client", json!("other")),
+        ("reason", json!("here")),
         ("redirect", json!("http://evil.example:10000/")),
         ("challenge", json!("x")),
         ("verdict", json!("maybe")),
@@ -202,7 +209,7 @@ fn the_public_key_is_no_shared_secret() {
     let public = key(1, "k1").verify_key();
     for secret in [public.as_bytes().to_vec(), pem(1).into_bytes()] {
         let body: JWTClaims<Value> = serde_json::from_value(claims.clone()).unwrap();
-        let options = HeaderOptions { signature_type: Some(CODE_TYP.to_owned()), content_type: None };
+        let options = HeaderOptions { signature_type: Some(CODE.typ.to_owned()), content_type: None };
         let hmac = HS256Key::from_bytes(&secret).with_key_id("k1");
         let confused = hmac.authenticate_with_options(body, &options).unwrap();
         assert_eq!(signer().open_code(&confused), None);
@@ -215,9 +222,9 @@ fn the_public_key_is_no_shared_secret() {
 
 #[test]
 fn a_code_of_another_key_or_issuer_does_not_open() {
-    let stranger = CodeSigner::new(ISSUER.to_owned(), &key(2, "k1"), Vec::new()).unwrap();
+    let stranger = of(ISSUER, &key(2, "k1"), Vec::new());
     assert_eq!(signer().open_code(&stranger.sign_code(&sample())), None);
-    let elsewhere = CodeSigner::new("https://other.example".to_owned(), &key(1, "k1"), Vec::new()).unwrap();
+    let elsewhere = of("https://other.example", &key(1, "k1"), Vec::new());
     assert_eq!(signer().open_code(&elsewhere.sign_code(&sample())), None);
 }
 
@@ -225,10 +232,10 @@ fn a_code_of_another_key_or_issuer_does_not_open() {
 fn codes_of_a_listed_key_open_and_two_keys_cannot_share_a_name() {
     let old = signer().sign_code(&sample());
     let others = vec![key(1, "k1").verify_key(), key(2, "k2").verify_key()];
-    let new = CodeSigner::new(ISSUER.to_owned(), &key(2, "k2"), others).unwrap();
+    let new = of(ISSUER, &key(2, "k2"), others);
     assert_eq!(new.open_code(&old), Some(sample()));
     assert_eq!(signer().open_code(&new.sign_code(&sample())), None);
-    let doubled = CodeSigner::new(ISSUER.to_owned(), &key(2, "k1"), vec![key(1, "k1").verify_key()]);
+    let doubled = KeySet::new(&key(2, "k1"), vec![key(1, "k1").verify_key()]);
     assert_eq!(doubled.unwrap_err(), KeyError::DoubledKid);
 }
 
@@ -250,8 +257,65 @@ fn times_are_the_domains_to_judge() {
 
 #[test]
 fn a_very_long_text_is_not_looked_at() {
-    assert_eq!(signer().open_code(&"a".repeat(MAX_CODE + 1)), None);
+    assert_eq!(signer().open_code(&"a".repeat(MAX_TOKEN + 1)), None);
     let (header, mut claims) = parts();
-    claims["more"] = json!("x".repeat(MAX_CODE));
+    claims["more"] = json!("x".repeat(MAX_TOKEN));
     assert_eq!(signer().open_code(&forge(&header, &claims)), None);
+}
+
+const PURPOSES: [Purpose; 3] = [Purpose::Access, Purpose::Refresh, Purpose::S3];
+
+fn bearer() -> BearerClaims {
+    BearerClaims {
+        subject: Subject::of_provider("auth0|alice").unwrap(),
+        parent: Parent::Family(TokenId::from_bytes([3; 10])),
+        jti: [7; 16],
+        issued_at: Timestamp::from_millis(1_764_072_000_000),
+        expires_at: Timestamp::from_millis(1_764_075_600_000),
+    }
+}
+
+#[test]
+fn a_bearer_token_opens_for_its_own_purpose_alone() {
+    let signer = signer();
+    for purpose in PURPOSES {
+        let token = signer.sign_bearer(purpose, &bearer());
+        for other in PURPOSES {
+            let opened = signer.open_bearer(other, &token);
+            assert_eq!(opened, (other == purpose).then(bearer), "{purpose:?} as {other:?}");
+        }
+        assert_eq!(signer.open_code(&token), None, "{purpose:?} as a code");
+        let code = signer.sign_code(&sample());
+        assert_eq!(signer.open_bearer(purpose, &code), None, "a code as {purpose:?}");
+    }
+}
+
+#[test]
+fn each_purpose_has_its_type_and_audience() {
+    let read =
+        |part: &str| -> Value { serde_json::from_slice(&B64.decode(part.as_bytes()).unwrap()).unwrap() };
+    for (purpose, typ, audience) in [
+        (Purpose::Access, "at+jwt", "/v1"),
+        (Purpose::Refresh, "rt+jwt", "/v1/auth/token"),
+        (Purpose::S3, "s3+jwt", "/s3"),
+    ] {
+        let token = signer().sign_bearer(purpose, &bearer());
+        let parts: Vec<&str> = token.split('.').collect();
+        assert_eq!(read(parts[0]), json!({"alg": "EdDSA", "kid": "k1", "typ": typ}));
+        let claims = read(parts[1]);
+        assert_eq!(claims["aud"], format!("{ISSUER}{audience}"));
+        assert_eq!(claims["par"], format!("fam:{}", TokenId::from_bytes([3; 10])));
+    }
+}
+
+#[test]
+fn other_keys_can_take_over_while_the_server_runs() {
+    let signer = signer();
+    let old = signer.sign_bearer(Purpose::Access, &bearer());
+    signer.replace(KeySet::new(&key(2, "k2"), [key(1, "k1").verify_key()]).unwrap());
+    assert_eq!(signer.open_bearer(Purpose::Access, &old), Some(bearer()));
+    let kids: Vec<String> = signer.public_keys().into_iter().map(|key| key.kid).collect();
+    assert_eq!(kids, ["k2", "k1"], "the one that signs comes first");
+    signer.replace(KeySet::new(&key(2, "k2"), []).unwrap());
+    assert_eq!(signer.open_bearer(Purpose::Access, &old), None);
 }
