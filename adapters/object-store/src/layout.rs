@@ -2,6 +2,7 @@
 
 use data_encoding::BASE32_NOPAD;
 use object_store::path::Path;
+use opentaco_domain::actor::Subject;
 use opentaco_domain::id::{AttemptId, StateVersionId, TokenId, WorkspaceId};
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
 use opentaco_ports::driven::blobs::{BlobKey, BlobKind};
@@ -124,7 +125,56 @@ pub(crate) fn token_revoked(id: &TokenId) -> Path {
 }
 
 fn token(id: &TokenId) -> Path {
-    Path::from("_tfe_tokens").join(id.as_str())
+    tokens().join(id.as_str())
+}
+
+/// An API token: the hour in which it was used last.
+pub(crate) fn token_last_used(id: &TokenId) -> Path {
+    token(id).join("last_used.json")
+}
+
+/// Above all tokens.
+pub(crate) fn tokens() -> Path {
+    Path::from("_tfe_tokens")
+}
+
+/// The token in the name of its folder.
+pub(crate) fn parse_token(folder: &Path) -> Option<TokenId> {
+    folder.filename()?.parse().ok()
+}
+
+/// Above the ids of all tokens of an owner. The key holds the owner's digest, because subjects have any characters.
+pub(crate) fn tokens_of(owner: &Subject) -> Path {
+    Path::from("_tokens_by_owner").join(subject_digest(owner))
+}
+
+/// That an owner has, or was about to get, a token of that id.
+pub(crate) fn token_of(owner: &Subject, id: &TokenId) -> Path {
+    tokens_of(owner).join(id.as_str())
+}
+
+/// Above all used refresh tokens of a family.
+pub(crate) fn used_refreshes(family: &TokenId) -> Path {
+    Path::from("_refresh").join(family.as_str())
+}
+
+/// What followed a used refresh token.
+pub(crate) fn used_refresh(family: &TokenId, jti: [u8; 16]) -> Path {
+    used_refreshes(family).join(format!("{}.json", data_encoding::HEXLOWER.encode(&jti)))
+}
+
+/// The stream of a user.
+pub(crate) fn user(subject: &Subject) -> Path {
+    Path::from("users").join(subject_digest(subject))
+}
+
+/// The stream of the policy.
+pub(crate) fn policy() -> Path {
+    Path::from("policy")
+}
+
+fn subject_digest(subject: &Subject) -> String {
+    BASE32_NOPAD.encode(&sha2::Sha256::digest(subject.as_str().as_bytes()))
 }
 
 /// Above all keys of probes.

@@ -1,33 +1,46 @@
-//! API tokens: one object says that a token was made, another that it was revoked.
+//! Tokens: one object says that a token was made, another that it was revoked, a third when it was used last.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lru::LruCache;
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
 use opentaco_domain::actor::Subject;
+use opentaco_domain::claims::Successor;
 use opentaco_domain::id::TokenId;
+use opentaco_domain::name::NamePattern;
+use opentaco_domain::rbac::Scope;
 use opentaco_domain::time::Timestamp;
-use opentaco_domain::token::TokenRecord;
-use opentaco_ports::driven::tokens::{TokenMade, Tokens};
+use opentaco_domain::token::{TokenKind, TokenRecord};
+use opentaco_ports::driven::tokens::{Listed, TokenMade, Tokens, Used};
 use opentaco_ports::driven::{Clock, StoreError};
+use opentaco_ports::recent::FRESH;
 use serde::{Deserialize, Serialize};
 
 use crate::layout;
 use crate::record::{digest, field, moment, parse_moment, place};
-use crate::store::{Settled, Store};
+use crate::store::{Settled, Store, unavailable};
 
-/// How old an answer may be: a token revoked elsewhere is refused here after this.
-const FRESH: Duration = Duration::from_secs(5);
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+/// How many tokens are read side by side.
+const SIDE_BY_SIDE: usize = 32;
+/// How long what has died is kept.
+const KEPT_AFTER_DEATH: Duration = Duration::from_hours(24);
+const HOUR_MILLIS: i64 = 3_600_000;
 
 /// Tokens in that store.
 pub struct ObjectTokens {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     known: Mutex<Known>,
+    /// The hour of the last use that this server has written down.
+    noted: Mutex<HashMap<TokenId, Timestamp>>,
 }
 
 struct Known {
@@ -39,10 +52,18 @@ struct Known {
 #[derive(Serialize, Deserialize)]
 struct CreatedDisk {
     id: String,
-    /// SHA-256 of the secret, in hexadecimal.
-    digest: String,
+    /// `refresh` for a family of refresh tokens; absent for an API token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    /// SHA-256 of an API token's secret, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
     owner: String,
     name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<String>,
     created_at: String,
     expires_at: Option<String>,
 }
@@ -53,11 +74,67 @@ struct RevokedDisk {
     at: String,
 }
 
+#[derive(Serialize, Deserialize)]
+struct LastUsedDisk {
+    /// To the hour.
+    at: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SuccessorDisk {
+    /// 32 lower-case hexadecimal digits.
+    jti: String,
+    issued_at: String,
+    expires_at: String,
+}
+
+impl CreatedDisk {
+    fn of(record: &TokenRecord) -> Self {
+        let (kind, digest) = match record.kind {
+            TokenKind::Api { digest } => (None, Some(data_encoding::HEXLOWER.encode(&digest))),
+            TokenKind::Family => (Some(TokenKind::Family.as_str().to_owned()), None),
+        };
+        Self {
+            id: record.id.to_string(),
+            kind,
+            digest,
+            owner: record.owner.to_string(),
+            name: record.name.to_string(),
+            role: record.scope.role.map(|role| role.to_string()),
+            unit: record.scope.unit.as_ref().map(|unit| unit.as_str().to_owned()),
+            created_at: moment(record.created_at),
+            expires_at: record.expires_at.map(moment),
+        }
+    }
+
+    fn read(self, revoked_at: Option<Timestamp>) -> Result<TokenRecord, String> {
+        let kind = match (self.kind.as_deref(), self.digest) {
+            (None, Some(text)) => TokenKind::Api { digest: digest(&text)? },
+            (Some("refresh"), None) => TokenKind::Family,
+            // A kind of a newer server: whatever it is, it admits nobody here.
+            _ => return Err("its kind is unknown".to_owned()),
+        };
+        Ok(TokenRecord {
+            id: field("id", &self.id)?,
+            kind,
+            owner: field("owner", &self.owner)?,
+            name: field("name", &self.name)?,
+            scope: Scope {
+                role: self.role.map(|role| field("role", &role)).transpose()?,
+                unit: self.unit.map(NamePattern::new),
+            },
+            created_at: parse_moment(&self.created_at)?,
+            expires_at: self.expires_at.as_deref().map(parse_moment).transpose()?,
+            revoked_at,
+        })
+    }
+}
+
 impl ObjectTokens {
     /// Tokens in that store.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
         let known = Known { records: LruCache::new(REMEMBERED), revocations: 0 };
-        Self { store, clock, known: Mutex::new(known) }
+        Self { store, clock, known: Mutex::new(known), noted: Mutex::new(HashMap::new()) }
     }
 
     fn remembered(&self, id: &TokenId) -> (Option<TokenRecord>, u64) {
@@ -67,42 +144,108 @@ impl ObjectTokens {
         let record = known.records.get(id).filter(|(_, at)| now.saturating_sub(*at) < FRESH);
         (record.map(|(record, _)| record.clone()), revocations)
     }
+
+    /// What the store says now.
+    async fn look(&self, id: &TokenId) -> Result<Option<TokenRecord>, StoreError> {
+        let Some(created) = self.store.get(&layout::token_created(id)).await? else { return Ok(None) };
+        let revoked = self.store.get(&layout::token_revoked(id)).await?;
+        read(&created, revoked.as_ref()).map(Some).map_err(|why| corrupt(&layout::token_created(id), &why))
+    }
+
+    async fn listed(&self, id: TokenId) -> Result<Option<Listed>, StoreError> {
+        let record = match self.look(&id).await {
+            Ok(Some(record)) if record.revoked_at.is_none() => record,
+            // One unreadable token is logged where it was read, and must not hide all the others.
+            Ok(_) | Err(StoreError::Corrupt(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let last_used_at = last_used(&self.store, &id).await?;
+        Ok(Some(Listed { record, last_used_at }))
+    }
+
+    /// When a family's newest refresh token dies.
+    async fn end_of_family(&self, record: &TokenRecord) -> Result<Option<Timestamp>, StoreError> {
+        let mut end = None;
+        for object in self.store.list(&layout::used_refreshes(&record.id)).await? {
+            if let Some(bytes) = self.store.get(&object.location).await? {
+                let successor = read_successor(&bytes).map_err(|why| corrupt(&object.location, &why))?;
+                end = end.max(Some(successor.expires_at));
+            }
+        }
+        Ok(end)
+    }
+
+    /// Removes everything of a token; that it was made first, so that it is unknown from the first step on.
+    async fn remove(&self, record: &TokenRecord) -> Result<(), StoreError> {
+        let id = &record.id;
+        let used = self.store.list(&layout::used_refreshes(id)).await?;
+        let keys = [
+            layout::token_created(id),
+            layout::token_revoked(id),
+            layout::token_last_used(id),
+            layout::token_of(&record.owner, id),
+        ];
+        for key in keys.into_iter().chain(used.into_iter().map(|object| object.location)) {
+            match self.store.objects().delete(&key).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(unavailable("delete", &key, &error)),
+            }
+        }
+        Ok(())
+    }
 }
 
-fn corrupt(id: &TokenId, why: &str) -> StoreError {
-    tracing::error!(token = %id, why, "storage holds an unreadable token");
-    StoreError::Corrupt(layout::token_created(id).to_string())
+fn corrupt(key: &Path, why: &str) -> StoreError {
+    tracing::error!(%key, why, "storage holds an unreadable token");
+    StoreError::Corrupt(key.to_string())
 }
 
 fn read(created: &Bytes, revoked: Option<&Bytes>) -> Result<TokenRecord, String> {
     let disk: CreatedDisk = serde_json::from_slice(created).map_err(|error| place(&error))?;
     let revoked: Option<RevokedDisk> =
         revoked.map(|bytes| serde_json::from_slice(bytes)).transpose().map_err(|error| place(&error))?;
-    Ok(TokenRecord {
-        id: field("id", &disk.id)?,
-        digest: digest(&disk.digest)?,
-        owner: field("owner", &disk.owner)?,
-        name: disk.name,
-        created_at: parse_moment(&disk.created_at)?,
-        expires_at: disk.expires_at.as_deref().map(parse_moment).transpose()?,
-        revoked_at: revoked.map(|revoked| parse_moment(&revoked.at)).transpose()?,
+    disk.read(revoked.map(|revoked| parse_moment(&revoked.at)).transpose()?)
+}
+
+fn read_successor(bytes: &Bytes) -> Result<Successor, String> {
+    let disk: SuccessorDisk = serde_json::from_slice(bytes).map_err(|error| place(&error))?;
+    let jti = data_encoding::HEXLOWER.decode(disk.jti.as_bytes()).ok();
+    Ok(Successor {
+        jti: jti.and_then(|jti| jti.try_into().ok()).ok_or("its successor is malformed")?,
+        issued_at: parse_moment(&disk.issued_at)?,
+        expires_at: parse_moment(&disk.expires_at)?,
     })
+}
+
+/// The hour of the last use; none when it is not known.
+async fn last_used(store: &Store, id: &TokenId) -> Result<Option<Timestamp>, StoreError> {
+    let bytes = store.get(&layout::token_last_used(id)).await?;
+    let disk = bytes.and_then(|bytes| serde_json::from_slice::<LastUsedDisk>(&bytes).ok());
+    Ok(disk.and_then(|disk| parse_moment(&disk.at).ok()))
+}
+
+async fn write_last_use(store: &Store, id: &TokenId, hour: Timestamp) -> Result<(), StoreError> {
+    if last_used(store, id).await?.is_some_and(|known| known >= hour) {
+        return Ok(());
+    }
+    let key = layout::token_last_used(id);
+    let Ok(bytes) = serde_json::to_vec(&LastUsedDisk { at: moment(hour) }) else { return Ok(()) };
+    store.prepare(&key).await?;
+    let written = store.objects().put(&key, bytes.into()).await;
+    written.map(drop).map_err(|error| unavailable("write", &key, &error))
 }
 
 #[async_trait]
 impl Tokens for ObjectTokens {
     async fn create(&self, record: &TokenRecord) -> Result<TokenMade, StoreError> {
-        let disk = CreatedDisk {
-            id: record.id.to_string(),
-            digest: data_encoding::HEXLOWER.encode(&record.digest),
-            owner: record.owner.to_string(),
-            name: record.name.clone(),
-            created_at: moment(record.created_at),
-            expires_at: record.expires_at.map(moment),
-        };
-        let bytes = serde_json::to_vec(&disk).map_err(|_| corrupt(&record.id, "it cannot be written"))?;
+        let at = layout::token_created(&record.id);
+        let bytes =
+            serde_json::to_vec(&CreatedDisk::of(record)).map_err(|_| corrupt(&at, "it cannot be written"))?;
+        // Before the token itself, so that no token is missing in its owner's list.
+        let entry = layout::token_of(&record.owner, &record.id);
+        self.store.settle(&*self.clock, &entry, &Bytes::from_static(b"{}")).await?;
         // The digest of a fresh secret is in the bytes, so the same bytes are this very create.
-        match self.store.settle(&*self.clock, &layout::token_created(&record.id), &bytes.into()).await? {
+        match self.store.settle(&*self.clock, &at, &bytes.into()).await? {
             Settled::Landed => Ok(TokenMade::Created),
             Settled::Taken(_) => Ok(TokenMade::Taken),
         }
@@ -114,9 +257,7 @@ impl Tokens for ObjectTokens {
             return Ok(remembered);
         }
         let asked = self.clock.mono();
-        let Some(created) = self.store.get(&layout::token_created(id)).await? else { return Ok(None) };
-        let revoked = self.store.get(&layout::token_revoked(id)).await?;
-        let record = read(&created, revoked.as_ref()).map_err(|why| corrupt(id, &why))?;
+        let Some(record) = self.look(id).await? else { return Ok(None) };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.revocations == revocations {
             known.records.put(id.clone(), (record.clone(), asked));
@@ -125,12 +266,88 @@ impl Tokens for ObjectTokens {
     }
 
     async fn revoke(&self, id: &TokenId, by: &Subject, at: Timestamp) -> Result<(), StoreError> {
+        let key = layout::token_revoked(id);
         let disk = RevokedDisk { by: by.to_string(), at: moment(at) };
-        let bytes = serde_json::to_vec(&disk).map_err(|_| corrupt(id, "it cannot be revoked"))?;
-        self.store.settle(&*self.clock, &layout::token_revoked(id), &bytes.into()).await?;
+        let bytes = serde_json::to_vec(&disk).map_err(|_| corrupt(&key, "it cannot be revoked"))?;
+        self.store.settle(&*self.clock, &key, &bytes.into()).await?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.revocations += 1;
         known.records.pop(id);
         Ok(())
+    }
+
+    async fn list(&self, owner: &Subject) -> Result<Vec<Listed>, StoreError> {
+        let entries = self.store.list(&layout::tokens_of(owner)).await?;
+        let mut ids: Vec<TokenId> =
+            entries.iter().filter_map(|entry| layout::parse_token(&entry.location)).collect();
+        ids.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        let reads = stream::iter(ids.into_iter().map(|id| self.listed(id))).buffered(SIDE_BY_SIDE);
+        let listed: Vec<Option<Listed>> = reads.try_collect().await?;
+        Ok(listed.into_iter().flatten().filter(|listed| listed.record.owner == *owner).collect())
+    }
+
+    fn note_use(&self, id: &TokenId, at: Timestamp) {
+        let hour = Timestamp::from_millis(at.as_millis().div_euclid(HOUR_MILLIS) * HOUR_MILLIS);
+        {
+            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            if noted.get(id) == Some(&hour) {
+                return;
+            }
+            if noted.len() >= REMEMBERED.get() {
+                noted.clear();
+            }
+            noted.insert(id.clone(), hour);
+        }
+        // No request waits for this, and none fails with it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (store, id) = (self.store.clone(), id.clone());
+            runtime.spawn(async move {
+                let _told_by_the_next_use = write_last_use(&store, &id, hour).await;
+            });
+        }
+    }
+
+    async fn use_refresh(
+        &self,
+        family: &TokenId,
+        jti: [u8; 16],
+        successor: &Successor,
+    ) -> Result<Used, StoreError> {
+        let key = layout::used_refresh(family, jti);
+        let disk = SuccessorDisk {
+            jti: data_encoding::HEXLOWER.encode(&successor.jti),
+            issued_at: moment(successor.issued_at),
+            expires_at: moment(successor.expires_at),
+        };
+        let bytes = serde_json::to_vec(&disk).map_err(|_| corrupt(&key, "it cannot be written"))?;
+        // A fresh id is in the bytes, so the same bytes are this very use.
+        match self.store.settle(&*self.clock, &key, &bytes.into()).await? {
+            Settled::Landed => Ok(Used::Now),
+            Settled::Taken(found) => {
+                read_successor(&found).map(Used::Before).map_err(|why| corrupt(&key, &why))
+            }
+        }
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let dead = |end: Timestamp| now.since(end) > KEPT_AFTER_DEATH;
+        let mut removed = 0;
+        for folder in self.store.list_folders(&layout::tokens()).await? {
+            let Some(id) = layout::parse_token(&folder) else { continue };
+            let record = match self.look(&id).await {
+                Ok(Some(record)) => record,
+                Ok(None) | Err(StoreError::Corrupt(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            let end = match record.kind {
+                TokenKind::Api { .. } => record.expires_at,
+                TokenKind::Family => self.end_of_family(&record).await?,
+            };
+            if end.is_some_and(dead) {
+                self.remove(&record).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 }

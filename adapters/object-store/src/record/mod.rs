@@ -15,6 +15,8 @@ use sha2::Digest;
 pub(crate) mod description;
 mod name_claim;
 mod organization;
+mod policy;
+mod user;
 mod workspace;
 
 /// The newest format this server writes and understands.
@@ -80,7 +82,7 @@ pub(crate) struct Header {
     pub(crate) previous: Option<[u8; 32]>,
 }
 
-const KINDS: [(ChangeKind, &str); 12] = [
+const KINDS: [(ChangeKind, &str); 13] = [
     (ChangeKind::Created, "created"),
     (ChangeKind::Abandoned, "abandoned"),
     (ChangeKind::Changed, "changed"),
@@ -93,6 +95,7 @@ const KINDS: [(ChangeKind, &str); 12] = [
     (ChangeKind::Deleted, "deleted"),
     (ChangeKind::Claimed, "claimed"),
     (ChangeKind::Released, "released"),
+    (ChangeKind::LoggedIn, "logged-in"),
 ];
 
 fn kind_name(kind: ChangeKind) -> &'static str {
