@@ -1,6 +1,8 @@
 //! What the server is called from outside, and which names it answers to.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::IpNet;
 
 /// Addresses that clients use for this server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,6 +10,8 @@ pub struct Addresses {
     public: Option<String>,
     loopback: bool,
     port: u16,
+    /// Whose word about the client is taken.
+    proxies: Vec<IpNet>,
 }
 
 /// Host and port of a request, in any spelling.
@@ -21,7 +25,20 @@ impl Addresses {
     /// The public base URL if one is set, whether the server listens on loopback only, and the port it really has.
     pub fn new(public_base_url: Option<&str>, loopback: bool, port: u16) -> Self {
         let public = public_base_url.map(|url| url.trim_end_matches('/').to_owned());
-        Self { public, loopback, port }
+        Self { public, loopback, port, proxies: Vec::new() }
+    }
+
+    /// The same behind proxies at these addresses, whose `X-Forwarded-*` headers are believed.
+    #[must_use]
+    pub fn behind(self, proxies: Vec<IpNet>) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// Whether a peer is one of the proxies.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        // A listener on both families shows IPv4 peers as mapped ones.
+        let peer = peer.to_canonical();
+        self.proxies.iter().any(|proxy| proxy.contains(&peer))
     }
 
     /// Whether a request for that authority is meant for this server.

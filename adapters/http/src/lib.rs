@@ -1,4 +1,4 @@
-//! Every HTTP door of OpenTaco: the Terraform Cloud API, the login pages, discovery and health.
+//! Every HTTP door of OpenTaco: the Terraform Cloud API, the management API, the login pages, discovery and health.
 //!
 //! A handler extracts, calls one use case, and renders. Who may do what, and what a lock or a serial means, is the
 //! domain's business; which status an outcome has is said once per door, in its `error.rs`.
@@ -8,6 +8,7 @@ mod auth;
 mod body;
 mod health;
 mod host;
+mod management;
 mod oauth;
 mod requests;
 mod rfc3339;
@@ -24,18 +25,21 @@ use actix_web::Resource;
 use actix_web::dev::HttpServiceFactory;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
-use opentaco_ports::driven::{Entropy, Sealer};
+use opentaco_ports::driven::{Entropy, Sealer, Signer};
 use opentaco_ports::driving::access::Access;
+use opentaco_ports::driving::api_tokens::ApiTokens;
 use opentaco_ports::driving::login::Login;
 use opentaco_ports::driving::organizations::Organizations;
 use opentaco_ports::driving::projects::Projects;
+use opentaco_ports::driving::sessions::Sessions;
 use opentaco_ports::driving::state_versions::StateVersions;
 use opentaco_ports::driving::workspaces::Workspaces;
 
 pub use self::addresses::Addresses;
+use self::management::{config, me, s3_credentials, token, tokens as own_tokens};
 use self::tfe::{
     account, consumers, discovery, error, locks, organizations, outputs, projects, state_versions, tags,
-    uploads, variables, workspaces,
+    tokens, uploads, variables, workspaces,
 };
 
 /// Says whether requests can be served now, or why not; asked by `/readyz`, so it must answer quickly.
@@ -56,6 +60,14 @@ pub struct Doors {
     pub projects: Projects,
     /// The login.
     pub login: Login,
+    /// What is signed for those who hold a token.
+    pub sessions: Sessions,
+    /// Everybody's own tokens.
+    pub api_tokens: ApiTokens,
+    /// Whose public keys are shown.
+    pub signer: Arc<dyn Signer>,
+    /// What signed tokens name as their issuer.
+    pub issuer: String,
     /// Seals upload tickets.
     pub sealer: Arc<dyn Sealer>,
     /// Nonces of tickets and pages.
@@ -82,7 +94,11 @@ pub fn configure(config: &mut ServiceConfig, doors: &Doors) {
         .service(at("/.well-known/terraform.json").get(discovery::services).head(discovery::services))
         .service(at("/oauth/authorization").get(oauth::begin).post(oauth::identify))
         .service(at("/oauth/consent").post(oauth::consent))
+        .service(at(oauth::CALLBACK).get(oauth::callback))
         .service(at("/oauth/token").post(oauth::token))
+        .service(at("/oauth/debug").get(oauth::debug))
+        .service(at("/oidc/jwks.json").get(oauth::jwks).head(oauth::jwks))
+        .service(management("/v1"))
         .service(cloud("/tfe/api/v2"))
         .service(cloud("/api/v2"))
         .default_service(web::to(error::no_route))
@@ -91,11 +107,26 @@ pub fn configure(config: &mut ServiceConfig, doors: &Doors) {
     config.app_data(web::Data::new(doors.clone())).service(all);
 }
 
+/// The management API.
+fn management(prefix: &str) -> impl HttpServiceFactory + 'static {
+    web::scope(prefix)
+        .service(managed("/auth/config").get(config::read))
+        .service(managed("/auth/me").get(me::read))
+        .service(managed("/auth/token").post(token::exchange))
+        .service(managed("/auth/tokens").get(own_tokens::list).post(own_tokens::create))
+        .service(managed("/auth/tokens/{token}").delete(own_tokens::delete))
+        .service(managed("/auth/issue-s3-creds").post(s3_credentials::issue))
+        .default_service(web::to(management::error::no_route))
+        .wrap(from_fn(management::headers))
+}
+
 /// The Terraform Cloud API.
 fn cloud(prefix: &str) -> impl HttpServiceFactory + 'static {
     web::scope(prefix)
         .service(at("/ping").get(discovery::ping).head(discovery::ping))
         .service(at("/account/details").get(account::details))
+        .service(at("/users/{user}/authentication-tokens").get(tokens::list).post(tokens::create))
+        .service(at("/authentication-tokens/{token}").get(tokens::read).delete(tokens::delete))
         .service(at("/organizations").get(organizations::list).post(organizations::create))
         .service(at("/organizations/{organization}").get(organizations::read))
         .service(at("/organizations/{organization}/entitlement-set").get(organizations::entitlements))
@@ -160,6 +191,11 @@ fn cloud(prefix: &str) -> impl HttpServiceFactory + 'static {
 /// What can be done with a workspace, however it is named.
 fn workspace(resource: Resource) -> Resource {
     resource.get(workspaces::read).patch(workspaces::update).delete(workspaces::delete)
+}
+
+/// A route of the management API that answers 405 to other methods.
+fn managed(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(management::error::wrong_method))
 }
 
 /// A route that answers 405 to other methods.

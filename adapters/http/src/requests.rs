@@ -5,6 +5,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest};
 use opentaco_domain::actor::{Actor, Subject};
+use opentaco_ports::driving::access::AccessError;
 
 /// Logs what was asked for, by whom, and how it ended.
 pub(crate) async fn log(
@@ -19,6 +20,18 @@ pub(crate) async fn log(
     tracing::info!(method = %asked.method(), route, status = answer.status().as_u16(), actor, "request");
     drop(extensions);
     Ok(answer)
+}
+
+/// Says once why a token was refused. Clients are not told.
+pub(crate) fn log_refused_token(error: &AccessError) {
+    match error {
+        AccessError::Jwt => {
+            tracing::warn!(reason = "a JWT where API tokens are taken", "Token verification failed");
+        }
+        AccessError::Refused(why) => tracing::warn!(reason = %why, "Token verification failed"),
+        // Logged where it happened.
+        AccessError::Store(_) => {}
+    }
 }
 
 /// Remembers who asked, for the log.

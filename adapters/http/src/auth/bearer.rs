@@ -1,4 +1,4 @@
-//! Opaque API tokens in `Authorization: Bearer`.
+//! Tokens in `Authorization: Bearer`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,8 +6,9 @@ use std::pin::Pin;
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
-use opentaco_domain::actor::{Actor, Door};
+use opentaco_domain::actor::Door;
 use opentaco_ports::driving::Failure;
+use opentaco_ports::driving::access::{AccessError, Caller};
 
 use crate::tfe::error::ApiError;
 use crate::{Doors, host, requests};
@@ -31,7 +32,7 @@ pub(crate) struct Call<T: Addressed = ()> {
     /// What the doors lead to.
     pub(crate) doors: web::Data<Doors>,
     /// Who calls.
-    pub(crate) actor: Actor,
+    pub(crate) caller: Caller,
     /// On what.
     pub(crate) at: T,
     /// The request itself.
@@ -54,9 +55,9 @@ impl<T: Addressed> FromRequest for Call<T> {
         Box::pin(async move {
             let doors = doors(&request)?;
             let token = presented(&request)?.ok_or(ApiError::NoToken)?;
-            let actor = authenticate(&doors, &request, &token).await?;
+            let caller = authenticate(&doors, &request, &token).await?;
             let at = T::read(&request)?;
-            Ok(Self { doors, actor, at, request })
+            Ok(Self { doors, caller, at, request })
         })
     }
 }
@@ -80,23 +81,37 @@ impl FromRequest for Ping {
     }
 }
 
-async fn authenticate(doors: &Doors, request: &HttpRequest, token: &str) -> Result<Actor, ApiError> {
-    let actor = doors.access.authenticate(token, Door::Cloud).await?;
-    requests::note_actor(request, &actor);
-    Ok(actor)
+async fn authenticate(doors: &Doors, request: &HttpRequest, token: &str) -> Result<Caller, AccessError> {
+    let caller = doors.access.authenticate(token, Door::Cloud).await;
+    let caller = caller.inspect_err(requests::log_refused_token)?;
+    requests::note_actor(request, &caller.actor);
+    Ok(caller)
 }
 
 pub(super) fn doors(request: &HttpRequest) -> Result<web::Data<Doors>, ApiError> {
     request.app_data::<web::Data<Doors>>().cloned().ok_or(ApiError::Crashed)
 }
 
+/// An `Authorization` header of another kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotBearer;
+
+impl From<NotBearer> for ApiError {
+    fn from(_: NotBearer) -> Self {
+        Self::NoToken
+    }
+}
+
 /// The token that the client presents; none when it presents nothing.
-fn presented(request: &HttpRequest) -> Result<Option<String>, ApiError> {
-    let Some(header) = request.headers().get(AUTHORIZATION) else { return Ok(None) };
-    let text = header.to_str().map_err(|_| ApiError::NoToken)?;
+pub(crate) fn presented(request: &HttpRequest) -> Result<Option<String>, NotBearer> {
+    let mut headers = request.headers().get_all(AUTHORIZATION);
+    let (Some(header), more) = (headers.next(), headers.next()) else { return Ok(None) };
+    let text = header.to_str().map_err(|_| NotBearer)?;
     match text.trim().split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim().to_owned())),
-        _ => Err(ApiError::NoToken),
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && more.is_none() => {
+            Ok(Some(token.trim().to_owned()))
+        }
+        _ => Err(NotBearer),
     }
 }
 
@@ -106,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    fn of(header: &str) -> Result<Option<String>, ApiError> {
+    fn of(header: &str) -> Result<Option<String>, NotBearer> {
         presented(&TestRequest::get().insert_header((AUTHORIZATION, header)).to_http_request())
     }
 

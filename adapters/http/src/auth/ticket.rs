@@ -34,7 +34,8 @@ impl FromRequest for Upload {
             let sealed = request.match_info().get("ticket").unwrap_or_default();
             let ticket = doors.sealer.open_ticket(sealed);
             let ticket = ticket.ok_or_else(|| Failure::missing("upload", "of this URL"))?;
-            let actor = doors.access.bearer_of(&ticket, Door::Cloud).await.map_err(ApiError::Ticket)?;
+            let actor = doors.access.bearer_of(&ticket, Door::Cloud).await;
+            let actor = actor.inspect_err(requests::log_refused_token).map_err(ApiError::Ticket)?;
             requests::note_actor(&request, &actor);
             Ok(Self { doors, actor, ticket })
         })

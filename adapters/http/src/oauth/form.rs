@@ -10,15 +10,15 @@ use crate::body;
 const LIMIT: usize = 64 * 1024;
 
 /// Decoded pairs, in the order they came.
-pub(super) type Pairs = Vec<(String, String)>;
+pub(crate) type Pairs = Vec<(String, String)>;
 
 /// The pairs of the query.
-pub(super) fn query(request: &HttpRequest) -> Pairs {
+pub(crate) fn query(request: &HttpRequest) -> Pairs {
     serde_urlencoded::from_str(request.query_string()).unwrap_or_default()
 }
 
 /// The pairs of a form in the body, or why there are none.
-pub(super) async fn read(request: &HttpRequest, payload: Payload) -> Result<Pairs, String> {
+pub(crate) async fn read(request: &HttpRequest, payload: Payload) -> Result<Pairs, String> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {

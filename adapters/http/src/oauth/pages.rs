@@ -8,8 +8,7 @@ use actix_web::http::header::{
 };
 use data_encoding::BASE64;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use opentaco_domain::actor::Subject;
-use opentaco_domain::oauth::RedirectUri;
+use opentaco_domain::oauth::{Client, RedirectUri};
 use opentaco_ports::driven::{Entropy, random};
 use opentaco_ports::driving::login::Method;
 
@@ -34,7 +33,12 @@ pub(super) struct Page {
 
 impl Page {
     /// Asks who the person is, and says what was wrong with the last answer.
-    pub(super) fn identify(method: Method, sealed: &str, wrong: Option<String>) -> Self {
+    pub(super) fn identify(
+        method: Method,
+        redirect: &RedirectUri,
+        sealed: &str,
+        wrong: Option<String>,
+    ) -> Self {
         let content = html! {
             form method="post" action="/oauth/authorization" {
                 @match method {
@@ -45,29 +49,31 @@ impl Page {
                     Method::AnyName => {
                         p { "This is the development login: type any name. Nothing is checked." }
                     }
+                    Method::Provider => {}
                 }
                 @if let Some(wrong) = wrong {
                     p.wrong role="alert" { (wrong) }
                 }
                 input type="hidden" name=(SESSION) value=(sealed);
                 label for=(PROOF) {
-                    @match method { Method::TerminalCode => "Login code", Method::AnyName => "Name" }
+                    @match method { Method::TerminalCode => "Login code", _ => "Name" }
                 }
                 input #(PROOF) type="text" name=(PROOF) required autofocus autocomplete="off" autocapitalize="off"
                     spellcheck="false" maxlength="64";
                 button.first type="submit" { "Continue" }
             }
         };
-        Self { title: "Log in to OpenTaco", content, leads_to: None }
+        // A name that may not log in goes back with a denial.
+        Self { title: "Log in to OpenTaco", content, leads_to: Some(redirect.origin()) }
     }
 
     /// Asks whether the program may act for the person.
-    pub(super) fn consent(subject: &Subject, redirect: &RedirectUri, sealed: &str) -> Self {
+    pub(super) fn consent(client: Client, person: &str, redirect: &RedirectUri, sealed: &str) -> Self {
         let content = html! {
-            p { "Terraform on this computer, port " b { (redirect.port()) } ", wants to act as "
-                b { (subject.display_name()) } "." }
+            p { (client.program()) " on this computer, port " b { (redirect.port()) } ", wants to act as "
+                b { (person) } "." }
             p.quiet { "It gets a token that can read and change state here. Allow this only if you have just run "
-                code { "terraform login" } " yourself." }
+                code { (client.command()) } " yourself." }
             form method="post" action="/oauth/consent" {
                 input type="hidden" name=(SESSION) value=(sealed);
                 div.buttons {
@@ -76,14 +82,19 @@ impl Page {
                 }
             }
         };
-        Self { title: "Allow Terraform?", content, leads_to: Some(redirect.origin()) }
+        let title = match client {
+            Client::TerraformCli => "Allow Terraform?",
+            Client::Taco => "Allow taco?",
+        };
+        Self { title, content, leads_to: Some(redirect.origin()) }
     }
 
     /// Says why the login cannot go on.
     pub(super) fn failed(reason: &str) -> Self {
         let content = html! {
             p.wrong role="alert" { (reason) }
-            p.quiet { "You can close this page. To try again, run " code { "terraform login" } "." }
+            p.quiet { "You can close this page. To try again, stop the command in your terminal if it still waits, and run "
+                code { "terraform login" } " again." }
         };
         Self { title: "The login stopped here", content, leads_to: None }
     }
@@ -182,9 +193,9 @@ mod tests {
     }
 
     #[test]
-    fn only_the_consent_page_may_lead_to_the_command_line() {
+    fn only_pages_of_a_checked_request_may_lead_to_the_command_line() {
         let redirect = RedirectUri::parse("http://localhost:10004/login").unwrap();
-        let page = Page::consent(&Subject::development("alice").unwrap(), &redirect, "sealed");
+        let page = Page::consent(Client::TerraformCli, "alice", &redirect, "sealed");
         let (policy, html) = read(page.answer(StatusCode::OK, &Zeros));
         assert!(policy.contains("form-action 'self' http://localhost:10004;"), "{policy}");
         for part in

@@ -1,48 +1,63 @@
-//! The token endpoint (RFC 6749 section 3.2): a code becomes an API token.
+//! The token endpoint (RFC 6749 section 3.2): a code becomes an API token or a session, a refresh token the next session.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, PRAGMA, RETRY_AFTER};
+use actix_web::http::header::USER_AGENT;
 use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use opentaco_domain::claims::RedeemError;
-use opentaco_domain::oauth::{OauthError, single};
+use opentaco_domain::oauth::{Client, OauthError, single};
 use opentaco_domain::secret::Secret;
 use opentaco_domain::token::TokenRecord;
-use opentaco_ports::driving::login::LoginError;
+use opentaco_ports::driving::login::{LoginError, Presenter, Redeemed};
+use opentaco_ports::driving::sessions::Session;
 use serde_json::{Value, json};
 
-use super::form;
-use crate::{Doors, task};
+use super::form::{self, Pairs};
+use super::grant::{self, Refusal, refuse};
+use crate::{Doors, host, task};
 
-/// Exchanges an authorization code. The exchange is finished even when the client hangs up.
+/// Exchanges what the grant type names. The exchange is finished even when the client hangs up.
 pub(crate) async fn token(doors: web::Data<Doors>, request: HttpRequest, payload: Payload) -> HttpResponse {
     let pairs = match form::read(&request, payload).await {
         Ok(pairs) => pairs,
-        Err(reason) => return refused(StatusCode::BAD_REQUEST, "invalid_request", &reason),
+        Err(reason) => return refuse(&Refusal::request(reason)),
     };
     match single(&pairs, "grant_type") {
-        Ok("authorization_code") => {}
-        Ok(_) => {
-            return refused(
-                StatusCode::BAD_REQUEST,
-                "unsupported_grant_type",
-                "grant_type must be `authorization_code`",
-            );
-        }
-        Err(error) => return failed(&error.into()),
+        Ok("authorization_code") => redeem(&doors, &request, pairs).await,
+        Ok("refresh_token") => refresh(&doors, &pairs).await,
+        Ok(_) => refuse(&Refusal::bad(
+            "unsupported_grant_type",
+            "grant_type must be `authorization_code` or `refresh_token`",
+        )),
+        Err(error) => failed(&error.into()),
     }
+}
+
+async fn redeem(doors: &Doors, request: &HttpRequest, pairs: Pairs) -> HttpResponse {
+    let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let presenter = Presenter {
+        address: host::client(doors, request).map(|address| address.to_string()),
+        agent: agent.map(str::to_owned),
+    };
     let login = doors.login.clone();
-    match task::run(async move { login.redeem(&pairs).await }).await {
-        Ok(Ok((token, record))) => granted(&token, &record),
+    match task::run(async move { login.redeem(&pairs, &presenter).await }).await {
+        Ok(Ok(Redeemed::Token(token, record))) => granted(&token, &record),
+        Ok(Ok(Redeemed::Session(session))) => grant::answer(StatusCode::OK, &session_body(&session)),
         Ok(Err(error)) => failed(&error),
-        Err(crashed) => {
-            tracing::error!(failure = %crashed, "a token request failed");
-            refused(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "server_error",
-                "the server failed; its log may say why",
-            )
-        }
+        Err(crashed) => refuse(&crashed.into()),
+    }
+}
+
+async fn refresh(doors: &Doors, pairs: &Pairs) -> HttpResponse {
+    // Public clients need not name themselves here, but must not name another.
+    let is_named = pairs.iter().any(|(name, _)| name == "client_id");
+    let is_taco = single(pairs, "client_id").is_ok_and(|id| Client::from_id(id) == Ok(Client::Taco));
+    if is_named && !is_taco {
+        return failed(&OauthError::UnknownClient.into());
+    }
+    match single(pairs, "refresh_token") {
+        Ok(token) => grant::refresh(doors, token.to_owned()).await,
+        Err(error) => failed(&error.into()),
     }
 }
 
@@ -57,14 +72,25 @@ fn granted(token: &Secret<String>, record: &TokenRecord) -> HttpResponse {
     if let Some(end) = record.expires_at {
         body["expires_in"] = end.since(record.created_at).as_secs().into();
     }
-    answer(StatusCode::OK, &body)
+    grant::answer(StatusCode::OK, &body)
+}
+
+/// A session as OAuth shows one.
+pub(super) fn session_body(session: &Session) -> Value {
+    json!({
+        "access_token": session.access.token.expose(),
+        "token_type": "Bearer",
+        "expires_in": session.access.life.as_secs(),
+        "refresh_token": session.refresh.expose(),
+        "scope": "api s3",
+    })
 }
 
 /// This endpoint's table from error to status and code.
 fn failed(error: &LoginError) -> HttpResponse {
-    use StatusCode as S;
-    let (status, code) = match error {
-        LoginError::Oauth(OauthError::UnknownClient) => (S::BAD_REQUEST, "invalid_client"),
+    let text = error.to_string();
+    refuse(&match error {
+        LoginError::Oauth(OauthError::UnknownClient) => Refusal::bad("invalid_client", text),
         LoginError::Oauth(
             OauthError::InvalidRequest(_)
             | OauthError::BadRedirect
@@ -73,39 +99,23 @@ fn failed(error: &LoginError) -> HttpResponse {
         )
         | LoginError::Session(_)
         | LoginError::Code(_)
-        | LoginError::Name(_) => (S::BAD_REQUEST, "invalid_request"),
-        LoginError::Redeem(RedeemError::InvalidGrant) => (S::BAD_REQUEST, "invalid_grant"),
-        LoginError::Redeem(RedeemError::Denied) => (S::BAD_REQUEST, "access_denied"),
-        LoginError::Store(_) => (S::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
-    };
-    if status.is_server_error() {
-        tracing::error!(failure = %error, "a token request failed");
-    }
-    refused(status, code, &error.to_string())
-}
-
-fn refused(status: StatusCode, code: &str, description: &str) -> HttpResponse {
-    answer(status, &json!({"error": code, "error_description": description}))
-}
-
-fn answer(status: StatusCode, body: &Value) -> HttpResponse {
-    let mut answer = HttpResponse::build(status);
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        answer.insert_header((RETRY_AFTER, "1"));
-    }
-    answer
-        .insert_header(("content-type", "application/json"))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((PRAGMA, "no-cache"))
-        .body(body.to_string())
+        | LoginError::Name(_) => Refusal::request(text),
+        LoginError::Redeem(RedeemError::InvalidGrant) => Refusal::bad("invalid_grant", text),
+        LoginError::Redeem(RedeemError::Denied(_)) => Refusal::bad("access_denied", text),
+        LoginError::Provider(_) | LoginError::Store(_) | LoginError::Unwritten => Refusal::later(text),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use actix_web::body::MessageBody as _;
+    use actix_web::http::header::CACHE_CONTROL;
     use opentaco_domain::actor::Subject;
+    use opentaco_domain::claims::Denial;
     use opentaco_domain::id::TokenId;
+    use opentaco_domain::rbac::Scope;
     use opentaco_domain::time::Timestamp;
+    use opentaco_domain::token::{ApiToken, Terms};
     use opentaco_ports::driven::StoreError;
 
     use super::*;
@@ -118,7 +128,7 @@ mod tests {
     fn each_error_has_its_code() {
         for (error, status, code) in [
             (LoginError::Redeem(RedeemError::InvalidGrant), 400, "invalid_grant"),
-            (LoginError::Redeem(RedeemError::Denied), 400, "access_denied"),
+            (LoginError::Redeem(RedeemError::Denied(Denial::Here)), 400, "access_denied"),
             (OauthError::UnknownClient.into(), 400, "invalid_client"),
             (OauthError::InvalidRequest("x".into()).into(), 400, "invalid_request"),
             (StoreError::Unavailable.into(), 503, "temporarily_unavailable"),
@@ -132,14 +142,11 @@ mod tests {
 
     #[test]
     fn a_token_says_when_it_expires_only_if_it_does() {
-        let record = |expires_at| TokenRecord {
-            id: TokenId::from_bytes([0; 10]),
-            digest: [0; 32],
-            owner: Subject::local_owner(),
-            name: "terraform login".into(),
-            created_at: Timestamp::from_millis(1000),
-            expires_at,
-            revoked_at: None,
+        let record = |expires_at| {
+            let token = ApiToken::new(TokenId::from_bytes([0; 10]), [0; 32]);
+            let name = "terraform login".parse().unwrap();
+            let terms = Terms { owner: Subject::local_owner(), name, scope: Scope::full(), expires_at };
+            TokenRecord::api(&token, terms, Timestamp::from_millis(1000))
         };
         let token = Secret::new("otc_tfe_x".to_owned());
         let forever = body(granted(&token, &record(None)));

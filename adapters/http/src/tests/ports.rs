@@ -7,25 +7,30 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use opentaco_domain::actor::Subject;
-use opentaco_domain::claims::{CodeClaims, LoginSession};
+use opentaco_domain::claims::{BearerClaims, CodeClaims, LoginSession, Purpose, Successor};
 use opentaco_domain::commit::Ticket;
 use opentaco_domain::id::{AttemptId, StateVersionId, TokenId, WorkspaceId};
 use opentaco_domain::name::OrganizationName;
-use opentaco_domain::rbac::Policy;
+use opentaco_domain::rbac::Scope;
+use opentaco_domain::secret::Secret;
 use opentaco_domain::state::{Document, Md5, Measured, Output, Sha256, StateVersion};
 use opentaco_domain::time::Timestamp;
-use opentaco_domain::token::{ApiToken, TokenRecord};
+use opentaco_domain::token::{ApiToken, Terms, TokenRecord};
+use opentaco_domain::trust::WorkloadToken;
 use opentaco_ports::driven::blobs::{BlobKey, BlobKind, Blobs, PutError};
 use opentaco_ports::driven::catalog::{Catalog, Hint};
+use opentaco_ports::driven::idp::{IdpError, Workloads};
 use opentaco_ports::driven::records::{Appended, Change, Link, Record, Records, Versioned};
-use opentaco_ports::driven::tokens::{TokenMade, Tokens};
+use opentaco_ports::driven::tokens::{Listed, TokenMade, Tokens, Used};
 use opentaco_ports::driven::versions::{Pending, Versions};
-use opentaco_ports::driven::{ByteStream, Clock, Entropy, Sealer, Signer, StoreError, Terminal};
+use opentaco_ports::driven::{ByteStream, Clock, Entropy, PublicKey, Sealer, Signer, StoreError};
 use opentaco_ports::driving::Driven;
 use opentaco_ports::driving::access::Access;
-use opentaco_ports::driving::login::{Login, Method};
+use opentaco_ports::driving::api_tokens::ApiTokens;
+use opentaco_ports::driving::login::{How, Login};
 use opentaco_ports::driving::organizations::Organizations;
 use opentaco_ports::driving::projects::Projects;
+use opentaco_ports::driving::sessions::{Lives, Sessions};
 use opentaco_ports::driving::state_versions::StateVersions;
 use opentaco_ports::driving::workspaces::Workspaces;
 
@@ -51,6 +56,7 @@ enum Sealed {
     Session(LoginSession),
     Ticket(Ticket),
     Code(CodeClaims),
+    Bearer(Purpose, BearerClaims),
 }
 
 impl Kept {
@@ -219,6 +225,22 @@ impl Tokens for Kept {
         });
         Ok(())
     }
+
+    async fn list(&self, owner: &Subject) -> Result<Vec<Listed>, StoreError> {
+        let records = self.with(|inner| inner.tokens.values().cloned().collect::<Vec<_>>());
+        let own = records.into_iter().filter(|record| record.owner == *owner);
+        Ok(own.map(|record| Listed { record, last_used_at: None }).collect())
+    }
+
+    fn note_use(&self, _: &TokenId, _: Timestamp) {}
+
+    async fn use_refresh(&self, _: &TokenId, _: [u8; 16], _: &Successor) -> Result<Used, StoreError> {
+        Ok(Used::Now)
+    }
+
+    async fn sweep(&self, _: Timestamp) -> Result<usize, StoreError> {
+        Ok(0)
+    }
 }
 
 #[async_trait]
@@ -257,6 +279,28 @@ impl Signer for Kept {
             _ => None,
         }
     }
+
+    fn sign_bearer(&self, purpose: Purpose, claims: &BearerClaims) -> String {
+        self.seal(Sealed::Bearer(purpose, claims.clone()))
+    }
+
+    fn open_bearer(&self, purpose: Purpose, token: &str) -> Option<BearerClaims> {
+        match self.open(token)? {
+            Sealed::Bearer(of, claims) if of == purpose => Some(claims),
+            _ => None,
+        }
+    }
+
+    fn public_keys(&self) -> Vec<PublicKey> {
+        vec![PublicKey { kid: "k1".into(), key: [7; 32] }]
+    }
+}
+
+#[async_trait]
+impl Workloads for Kept {
+    async fn verify(&self, _: &str) -> Result<WorkloadToken, IdpError> {
+        Err(IdpError::Refused("nobody is trusted here".into()))
+    }
 }
 
 impl Sealer for Kept {
@@ -281,10 +325,10 @@ impl Sealer for Kept {
             _ => None,
         }
     }
-}
 
-impl Terminal for Kept {
-    fn show_login_code(&self, _: &str) {}
+    fn s3_secret(&self, access_key_id: &str) -> Secret<String> {
+        Secret::new(format!("secret of {access_key_id}"))
+    }
 }
 
 /// Doors over fresh ports, and the tokens of two people.
@@ -292,15 +336,13 @@ pub(super) fn doors() -> (Doors, String, String) {
     let kept = Arc::new(Kept::default());
     let token = |n: u8, name: &str| {
         let token = ApiToken::new(TokenId::from_bytes([n; 10]), [n; 32]);
-        let record = TokenRecord {
-            id: token.id.clone(),
-            digest: token.digest(),
+        let terms = Terms {
             owner: Subject::development(name).unwrap(),
-            name: "test".into(),
-            created_at: kept.now(),
+            name: "test".parse().unwrap(),
+            scope: Scope::full(),
             expires_at: None,
-            revoked_at: None,
         };
+        let record = TokenRecord::api(&token, terms, kept.now());
         kept.with(|inner| inner.tokens.insert(record.id.clone(), record));
         token.reveal().expose().clone()
     };
@@ -309,18 +351,34 @@ pub(super) fn doors() -> (Doors, String, String) {
         workspaces: Arc::new(Streams(Mutex::default())),
         names: Arc::new(Streams(Mutex::default())),
         organizations: Arc::new(Streams(Mutex::default())),
+        users: Arc::new(Streams(Mutex::default())),
+        policies: Arc::new(Streams(Mutex::default())),
         catalog: kept.clone(),
         versions: kept.clone(),
         blobs: kept.clone(),
         tokens: kept.clone(),
         clock: kept.clone(),
         entropy: kept.clone(),
-        policy: Policy::default(),
         max_state_bytes: 1000,
     });
-    let login = Login::new(driven.clone(), kept.clone(), kept.clone(), kept.clone(), Method::AnyName, None);
+    let access = Access::new(driven.clone(), kept.clone());
+    let lives = Lives { access: Duration::from_hours(1), refresh: Duration::from_hours(720) };
+    let trust: (Arc<dyn Workloads>, _) = (kept.clone(), Vec::new());
+    let sessions = Sessions::new(driven.clone(), access.clone(), kept.clone(), kept.clone(), trust, lives);
+    let login = Login::new(
+        driven.clone(),
+        access.clone(),
+        sessions.clone(),
+        (kept.clone(), kept.clone()),
+        How::AnyName,
+        None,
+    );
     let doors = Doors {
-        access: Access::new(driven.clone()),
+        api_tokens: ApiTokens::new(driven.clone(), access.clone()),
+        access,
+        sessions,
+        signer: kept.clone(),
+        issuer: "https://localhost:8080".into(),
         workspaces: Workspaces::new(driven.clone()),
         state_versions: StateVersions::new(driven.clone()),
         organizations: Organizations::new(driven.clone()),

@@ -16,7 +16,7 @@ use crate::task;
 /// A page of them.
 pub(crate) async fn list(call: Call<WorkspaceId>) -> Answer {
     let page = Query::of(&call.request).page().unwrap_or_default();
-    let page = call.doors.workspaces.consumers(&call.actor, call.at, page).await?;
+    let page = call.doors.workspaces.consumers(&call.caller.actor, call.at, page).await?;
     jsonapi::page(&page.map(|workspace| workspace_document::document(&workspace)))
 }
 
@@ -44,7 +44,7 @@ async fn change(
 ) -> Answer {
     let mut document = Document::read(&call.request, payload).await?;
     let given = document.items()?.iter().map(id).collect::<Result<Ids, _>>()?;
-    let (workspaces, actor, id) = (call.doors.workspaces.clone(), call.actor, call.at);
+    let (workspaces, actor, id) = (call.doors.workspaces.clone(), call.caller.actor, call.at);
     let changed = task::run(async move {
         workspaces.change_consumers(&actor, id, |old| change(old, &given)).await.map(drop)
     });

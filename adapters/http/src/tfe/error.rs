@@ -153,17 +153,11 @@ impl ApiError {
         match self {
             Self::Failure(failure) => tell_failure(failure, None),
             Self::On { failure, address } => tell_failure(failure, Some(address)),
-            Self::Access(AccessError::Store(error)) | Self::Ticket(AccessError::Store(error)) => {
-                tell_store(error)
-            }
+            Self::Access(AccessError::Store(error)) => tell_store(error),
             Self::Access(AccessError::Jwt | AccessError::Refused(_)) | Self::NoToken => {
                 told(S::UNAUTHORIZED, "unauthorized", text())
             }
-            Self::Ticket(AccessError::Jwt | AccessError::Refused(_)) => told(
-                S::FORBIDDEN,
-                "forbidden",
-                "the token this upload was proposed with is not valid any more",
-            ),
+            Self::Ticket(error) => tell_bearer(error),
             Self::Body(refused) => match refused {
                 BodyRefused::TooLarge(_) => told(S::PAYLOAD_TOO_LARGE, "payload too large", text()),
                 BodyRefused::Encoded => told(S::UNSUPPORTED_MEDIA_TYPE, "unsupported media type", text()),
@@ -193,10 +187,13 @@ fn tell_failure(failure: &Failure, address: Option<&str>) -> Told {
         | Failure::Lock(LockError::Deleted)
         | Failure::Workspace(WorkspaceError::Deleted)
         | Failure::Commit(CommitError::Deleted) => told(S::NOT_FOUND, "not found", text()),
+        Failure::Bearer(error) => tell_bearer(error),
         Failure::Denied(_)
+        | Failure::LimitedToken
         | Failure::Workspace(WorkspaceError::NotManager)
         | Failure::Commit(CommitError::Expired) => told(S::FORBIDDEN, "forbidden", text()),
         Failure::NameTaken { .. }
+        | Failure::TokenEnd(_)
         | Failure::OrganizationTaken(_)
         | Failure::Project(ProjectError::NameTaken(_) | ProjectError::Description | ProjectError::TooMany)
         | Failure::Workspace(WorkspaceError::Settings(_))
@@ -238,6 +235,18 @@ fn tell_failure(failure: &Failure, address: Option<&str>) -> Told {
         Failure::Put(PutError::NotAState(_)) => told(S::UNPROCESSABLE_ENTITY, "not a state", text()),
         Failure::Put(PutError::Store(error)) | Failure::Store(error) => tell_store(error),
         Failure::Busy | Failure::OutcomeUnknown => told(S::SERVICE_UNAVAILABLE, UNAVAILABLE, text()),
+    }
+}
+
+/// The token behind an upload ticket does not count any more.
+fn tell_bearer(error: &AccessError) -> Told {
+    match error {
+        AccessError::Store(error) => tell_store(error),
+        AccessError::Jwt | AccessError::Refused(_) => told(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "the token this upload was proposed with is not valid any more",
+        ),
     }
 }
 

@@ -64,12 +64,13 @@ pub(super) async fn with_workspaces<T: Addressed>(
             included.add(&account::user(&lock.holder.subject))?;
         }
         if asked.contains("organization") && organizations_seen.insert(&workspace.organization) {
-            let organization = call.doors.organizations.read(&call.actor, &workspace.organization).await?;
+            let organization =
+                call.doors.organizations.read(&call.caller.actor, &workspace.organization).await?;
             included.add(&organizations::document(&organization))?;
         }
         let id = workspace_document::project(workspace);
         if asked.contains("project") && projects_seen.insert(id.clone()) {
-            match call.doors.projects.read(&call.actor, &id).await {
+            match call.doors.projects.read(&call.caller.actor, &id).await {
                 Ok(project) => included.add(&projects::document(&project))?,
                 // Deleted while the workspace was being moved to it.
                 Err(Failure::Missing { .. }) => {}
@@ -90,7 +91,7 @@ pub(super) async fn with_version<T: Addressed>(
         included.add(&account::user(&version.created_by))?;
     }
     if asked.contains("outputs") {
-        let found = call.doors.state_versions.outputs(&call.actor, version.id).await?;
+        let found = call.doors.state_versions.outputs(&call.caller.actor, version.id).await?;
         found.iter().try_for_each(|(id, output)| included.add(&outputs::listed(*id, output)))?;
     }
     Ok(included)

@@ -39,10 +39,10 @@ async fn change<F>(call: Call<WorkspaceId>, work: impl FnOnce(Workspaces, Actor,
 where
     F: Future<Output = Result<Workspace, Failure>> + Send + 'static,
 {
-    let changed = task::run(work(call.doors.workspaces.clone(), call.actor.clone(), call.at)).await?;
+    let changed = task::run(work(call.doors.workspaces.clone(), call.caller.actor.clone(), call.at)).await?;
     match changed {
         Ok(workspace) => workspace_document::answer(StatusCode::OK, &workspace),
-        Err(failure) => Err(located(&call.doors.workspaces, &call.actor, call.at, failure).await),
+        Err(failure) => Err(located(&call.doors.workspaces, &call.caller.actor, call.at, failure).await),
     }
 }
 

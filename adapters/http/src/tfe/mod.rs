@@ -14,6 +14,7 @@ mod query;
 mod state_version_document;
 pub(crate) mod state_versions;
 pub(crate) mod tags;
+pub(crate) mod tokens;
 pub(crate) mod uploads;
 pub(crate) mod variables;
 mod workspace_document;

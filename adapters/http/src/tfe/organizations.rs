@@ -28,10 +28,10 @@ impl Addressed for OrganizationName {
 
 /// A page of organizations in order of their names.
 pub(crate) async fn list(call: Call) -> Answer {
-    let names = call.doors.organizations.list(&call.actor).await?;
+    let names = call.doors.organizations.list(&call.caller.actor).await?;
     let request = Query::of(&call.request).page().unwrap_or_default();
     let on_page = names.iter().skip(request.skip()).take(request.size());
-    let found = join_all(on_page.map(|name| call.doors.organizations.read(&call.actor, name))).await;
+    let found = join_all(on_page.map(|name| call.doors.organizations.read(&call.caller.actor, name))).await;
     // One that is just being made, or was never finished, is not there yet.
     let there = found.into_iter().filter(|found| !matches!(found, Err(Failure::Missing { .. })));
     let items = there.collect::<Result<Vec<_>, _>>()?.iter().map(document).collect();
@@ -44,20 +44,20 @@ pub(crate) async fn create(call: Call, payload: Payload) -> Answer {
     let name = jsonapi::required("name", attributes.text("name")?)?;
     let name: OrganizationName = name.parse().map_err(ApiError::invalid)?;
     let email = attributes.text("email")?.map(email).transpose().map_err(ApiError::invalid)?;
-    let (organizations, actor) = (call.doors.organizations.clone(), call.actor);
+    let (organizations, actor) = (call.doors.organizations.clone(), call.caller.actor);
     let made = task::run(async move { organizations.create(&actor, &name, email).await }).await??;
     jsonapi::single(StatusCode::CREATED, &document(&made))
 }
 
 /// One organization.
 pub(crate) async fn read(call: Call<OrganizationName>) -> Answer {
-    let organization = call.doors.organizations.read(&call.actor, &call.at).await?;
+    let organization = call.doors.organizations.read(&call.caller.actor, &call.at).await?;
     jsonapi::single(StatusCode::OK, &document(&organization))
 }
 
 /// What an organization may use: state, and nothing that runs on the server.
 pub(crate) async fn entitlements(call: Call<OrganizationName>) -> Answer {
-    call.doors.organizations.usable(&call.actor, &call.at).await?;
+    call.doors.organizations.usable(&call.caller.actor, &call.at).await?;
     let attributes = json!({
         "state-storage": true,
         "operations": false,

@@ -37,19 +37,19 @@ struct Attributes<'a> {
 
 /// The outputs of the newest version; none when there is no version.
 pub(crate) async fn current(call: Call<WorkspaceId>) -> Answer {
-    let outputs = call.doors.state_versions.current_outputs(&call.actor, call.at).await?;
+    let outputs = call.doors.state_versions.current_outputs(&call.caller.actor, call.at).await?;
     show(&outputs, &Query::of(&call.request))
 }
 
 /// The outputs of one version.
 pub(crate) async fn of_version(call: Call<StateVersionId>) -> Answer {
-    let outputs = call.doors.state_versions.outputs(&call.actor, call.at).await?;
+    let outputs = call.doors.state_versions.outputs(&call.caller.actor, call.at).await?;
     show(&outputs, &Query::of(&call.request))
 }
 
 /// One output, its value shown even when it is sensitive.
 pub(crate) async fn read(call: Call<OutputId>) -> Answer {
-    let (id, output) = call.doors.state_versions.output(&call.actor, call.at).await?;
+    let (id, output) = call.doors.state_versions.output(&call.caller.actor, call.at).await?;
     jsonapi::single(StatusCode::OK, &document(id, &output, Some(&output.value_json)))
 }
 

@@ -29,7 +29,7 @@ impl Addressed for ProjectId {
 pub(crate) async fn list(call: Call<OrganizationName>) -> Answer {
     let query = Query::of(&call.request);
     let (names, page) = (query.list("filter[names]"), query.page().unwrap_or_default());
-    let page = call.doors.projects.list(&call.actor, &call.at, &names, query.get("q"), page).await?;
+    let page = call.doors.projects.list(&call.caller.actor, &call.at, &names, query.get("q"), page).await?;
     jsonapi::page(&page.map(|project| document(&project)))
 }
 
@@ -38,14 +38,14 @@ pub(crate) async fn create(call: Call<OrganizationName>, payload: Payload) -> An
     let mut attributes = Document::read(&call.request, payload).await?.attributes()?;
     let name = jsonapi::required("name", name(&mut attributes)?)?;
     let description = attributes.text("description")?;
-    let (projects, actor, organization) = (call.doors.projects.clone(), call.actor, call.at);
+    let (projects, actor, organization) = (call.doors.projects.clone(), call.caller.actor, call.at);
     let made = task::run(async move { projects.create(&actor, &organization, &name, description).await });
     jsonapi::single(StatusCode::CREATED, &document(&made.await??))
 }
 
 /// One project.
 pub(crate) async fn read(call: Call<ProjectId>) -> Answer {
-    let project = call.doors.projects.read(&call.actor, &call.at).await?;
+    let project = call.doors.projects.read(&call.caller.actor, &call.at).await?;
     jsonapi::single(StatusCode::OK, &document(&project))
 }
 
@@ -53,14 +53,14 @@ pub(crate) async fn read(call: Call<ProjectId>) -> Answer {
 pub(crate) async fn update(call: Call<ProjectId>, payload: Payload) -> Answer {
     let mut attributes = Document::read(&call.request, payload).await?.attributes()?;
     let change = ProjectChange { name: name(&mut attributes)?, description: attributes.text("description")? };
-    let (projects, actor, id) = (call.doors.projects.clone(), call.actor, call.at);
+    let (projects, actor, id) = (call.doors.projects.clone(), call.caller.actor, call.at);
     let changed = task::run(async move { projects.update(&actor, &id, &change).await });
     jsonapi::single(StatusCode::OK, &document(&changed.await??))
 }
 
 /// Deletes a project that has no workspaces.
 pub(crate) async fn delete(call: Call<ProjectId>) -> Answer {
-    let (projects, actor, id) = (call.doors.projects.clone(), call.actor, call.at);
+    let (projects, actor, id) = (call.doors.projects.clone(), call.caller.actor, call.at);
     task::run(async move { projects.delete(&actor, &id).await }).await??;
     Ok(HttpResponse::NoContent().finish())
 }

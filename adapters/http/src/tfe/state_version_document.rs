@@ -70,7 +70,7 @@ pub(super) fn finalized(version: &StateVersion, base: &str) -> Resource<Value> {
         json!({"type": "state-version-outputs", "id": OutputId { version: version.id, index }.to_string()})
     });
     let mut related = json!({
-        "created-by": one("users", &version.created_by),
+        "created-by": one("users", version.created_by.user_id()),
         "outputs": {"data": outputs.collect::<Vec<_>>()},
     });
     if let Some(from) = version.rolled_back_from {

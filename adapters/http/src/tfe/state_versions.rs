@@ -68,7 +68,7 @@ fn never_encrypts(request: &HttpRequest) -> bool {
 }
 
 async fn propose(call: Call<WorkspaceId>, announced: Announced) -> Answer {
-    let (versions, actor, id) = (call.doors.state_versions.clone(), call.actor.clone(), call.at);
+    let (versions, actor, id) = (call.doors.state_versions.clone(), call.caller.actor.clone(), call.at);
     let Announced { proposal, force, outputs, .. } = announced;
     let proposed =
         task::run(async move { versions.propose(&actor, id, &proposal, force, &outputs).await }).await?;
@@ -77,25 +77,29 @@ async fn propose(call: Call<WorkspaceId>, announced: Announced) -> Answer {
             let urls = upload_urls(&call, &ticket);
             jsonapi::single(StatusCode::CREATED, &document::proposed(&ticket, &urls))
         }
-        Err(failure) => Err(locks::located(&call.doors.workspaces, &call.actor, call.at, failure).await),
+        Err(failure) => {
+            Err(locks::located(&call.doors.workspaces, &call.caller.actor, call.at, failure).await)
+        }
     }
 }
 
 async fn commit(call: Call<WorkspaceId>, announced: Announced, state: Vec<u8>) -> Answer {
-    let (versions, actor, id) = (call.doors.state_versions.clone(), call.actor.clone(), call.at);
+    let (versions, actor, id) = (call.doors.state_versions.clone(), call.caller.actor.clone(), call.at);
     let Announced { proposal, force, outputs, json_state, .. } = announced;
     let inline = Inline { state: state.into(), json_state: json_state.map(Bytes::from), outputs };
     let committed =
         task::run(async move { versions.inline(&actor, id, &proposal, force, inline).await }).await?;
     match committed {
         Ok(version) => jsonapi::single(StatusCode::CREATED, &document::finalized(&version, &call.base())),
-        Err(failure) => Err(locks::located(&call.doors.workspaces, &call.actor, call.at, failure).await),
+        Err(failure) => {
+            Err(locks::located(&call.doors.workspaces, &call.caller.actor, call.at, failure).await)
+        }
     }
 }
 
 /// The newest finalized version.
 pub(crate) async fn current(call: Call<WorkspaceId>) -> Answer {
-    let version = call.doors.state_versions.current(&call.actor, call.at).await?;
+    let version = call.doors.state_versions.current(&call.caller.actor, call.at).await?;
     let included = include::with_version(&call, &version).await?;
     jsonapi::single_with(StatusCode::OK, &document::finalized(&version, &call.base()), &included)
 }
@@ -106,11 +110,13 @@ pub(crate) async fn roll_back(call: Call<WorkspaceId>, payload: Payload) -> Answ
     let to = document.related_id("rollback-state-version")?;
     let to = jsonapi::required("relationships/rollback-state-version", to)?;
     let to: StateVersionId = to.parse().map_err(|_| Failure::missing("state version", to))?;
-    let (versions, actor, id) = (call.doors.state_versions.clone(), call.actor.clone(), call.at);
+    let (versions, actor, id) = (call.doors.state_versions.clone(), call.caller.actor.clone(), call.at);
     let made = task::run(async move { versions.roll_back(&actor, id, to).await }).await?;
     match made {
         Ok(version) => jsonapi::single(StatusCode::OK, &document::finalized(&version, &call.base())),
-        Err(failure) => Err(locks::located(&call.doors.workspaces, &call.actor, call.at, failure).await),
+        Err(failure) => {
+            Err(locks::located(&call.doors.workspaces, &call.caller.actor, call.at, failure).await)
+        }
     }
 }
 
@@ -131,20 +137,20 @@ pub(crate) async fn list_by_name(call: Call) -> Answer {
     let missing = || Failure::missing("workspace", format!("{organization}/{name}"));
     let by_name: OrganizationName = organization.parse().map_err(|_| missing())?;
     let name = WorkspaceName::from_cloud(&name).map_err(|_| missing())?;
-    let workspace = call.doors.workspaces.read_by_name(&call.actor, &by_name, &name).await?;
+    let workspace = call.doors.workspaces.read_by_name(&call.caller.actor, &by_name, &name).await?;
     list_of(&call, workspace.id).await
 }
 
 async fn list_of<T: Addressed>(call: &Call<T>, id: WorkspaceId) -> Answer {
     let page = Query::of(&call.request).page().unwrap_or_default();
-    let page = call.doors.state_versions.list(&call.actor, id, page).await?;
+    let page = call.doors.state_versions.list(&call.caller.actor, id, page).await?;
     let base = call.base();
     jsonapi::page(&page.map(|version| document::finalized(&version, &base)))
 }
 
 /// One version, finalized or not.
 pub(crate) async fn read(call: Call<StateVersionId>) -> Answer {
-    let shown = call.doors.state_versions.show(&call.actor, call.at).await?;
+    let shown = call.doors.state_versions.show(&call.caller.actor, call.at).await?;
     let included = match &shown {
         Shown::Finalized(version) => include::with_version(&call, version).await?,
         Shown::Pending(_) | Shown::Discarded(_) => Included::default(),
@@ -154,14 +160,14 @@ pub(crate) async fn read(call: Call<StateVersionId>) -> Answer {
 
 /// The bytes of one version, as they came.
 pub(crate) async fn download(call: Call<StateVersionId>) -> Answer {
-    let (version, bytes) = call.doors.state_versions.download(&call.actor, call.at).await?;
+    let (version, bytes) = call.doors.state_versions.download(&call.caller.actor, call.at).await?;
     let body = SizedStream::new(version.size, bytes);
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body))
 }
 
 /// Terraform's JSON rendering of one version, as it came.
 pub(crate) async fn download_json(call: Call<StateVersionId>) -> Answer {
-    let bytes = call.doors.state_versions.download_json(&call.actor, call.at).await?;
+    let bytes = call.doors.state_versions.download_json(&call.caller.actor, call.at).await?;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).streaming(bytes))
 }
 

@@ -58,12 +58,12 @@ pub(super) fn names(items: Vec<Value>) -> Result<Vec<String>, ApiError> {
 
 /// The bindings.
 pub(crate) async fn bindings(call: Call<WorkspaceId>) -> Answer {
-    show_bindings(&call.doors.workspaces.read(&call.actor, call.at).await?)
+    show_bindings(&call.doors.workspaces.read(&call.caller.actor, call.at).await?)
 }
 
 /// The bindings that count for a workspace: its own, because projects have none here.
 pub(crate) async fn effective_bindings(call: Call<WorkspaceId>) -> Answer {
-    jsonapi::whole(&effective(&call.doors.workspaces.read(&call.actor, call.at).await?))
+    jsonapi::whole(&effective(&call.doors.workspaces.read(&call.caller.actor, call.at).await?))
 }
 
 /// The same as resources.
@@ -90,7 +90,7 @@ pub(crate) async fn rebind(call: Call<WorkspaceId>, payload: Payload) -> Answer 
 
 /// The names.
 pub(crate) async fn list(call: Call<WorkspaceId>) -> Answer {
-    let workspace = call.doors.workspaces.read(&call.actor, call.at).await?;
+    let workspace = call.doors.workspaces.read(&call.caller.actor, call.at).await?;
     let tag = |(key, _)| Resource::new("tags", key, json!({"name": key}));
     jsonapi::whole(&workspace.tags.iter().map(tag).collect::<Vec<_>>())
 }
@@ -113,7 +113,7 @@ async fn change(
     call: Call<WorkspaceId>,
     tags: impl Fn(&Tags) -> Result<Tags, BadTags> + Send + Sync + 'static,
 ) -> Result<Workspace, ApiError> {
-    let (workspaces, actor, id) = (call.doors.workspaces.clone(), call.actor, call.at);
+    let (workspaces, actor, id) = (call.doors.workspaces.clone(), call.caller.actor, call.at);
     Ok(task::run(async move { workspaces.change_tags(&actor, id, tags).await }).await??)
 }
 

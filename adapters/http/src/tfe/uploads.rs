@@ -2,6 +2,7 @@
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
+use opentaco_domain::actor::Door;
 use opentaco_domain::commit::TicketKind;
 use opentaco_ports::driving::Failure;
 
@@ -17,9 +18,13 @@ pub(crate) async fn put(upload: Upload, request: HttpRequest, payload: Payload) 
         return Err(ApiError::TooLong(state_too_large(doors.max_state_bytes)));
     }
     let (versions, by, workspace) = (doors.state_versions.clone(), actor.clone(), ticket.workspace());
+    let access = doors.access.clone();
     let taken: Result<(), Failure> = body::stream_into(payload, |bytes| async move {
         match ticket.kind {
-            TicketKind::State => versions.upload(&by, &ticket, bytes).await.map(drop),
+            TicketKind::State => {
+                let still = access.bearer_of(&ticket, Door::Cloud);
+                versions.upload(&by, &ticket, bytes, still).await.map(drop)
+            }
             TicketKind::JsonState => versions.upload_json(&by, &ticket, bytes).await,
         }
     })

@@ -8,6 +8,6 @@ use crate::auth::Call;
 
 /// The empty list, for a workspace that the caller may see.
 pub(crate) async fn list(call: Call<WorkspaceId>) -> Answer {
-    call.doors.workspaces.read(&call.actor, call.at).await?;
+    call.doors.workspaces.read(&call.caller.actor, call.at).await?;
     jsonapi::whole::<Value>(&[])
 }

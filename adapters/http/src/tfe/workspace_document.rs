@@ -61,7 +61,7 @@ pub(super) fn document(workspace: &Workspace) -> Resource<Value> {
         "project": one("projects", project(workspace)),
     });
     if let Some(lock) = &workspace.lock {
-        related["locked-by"] = one("users", &lock.holder.subject);
+        related["locked-by"] = one("users", lock.holder.subject.user_id());
     }
     if let Some(version) = current {
         related["current-state-version"] = one("state-versions", version.id);

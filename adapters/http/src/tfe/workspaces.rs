@@ -53,8 +53,10 @@ impl Call<Which> {
     async fn workspace(&self) -> Result<Workspace, Failure> {
         let workspaces = &self.doors.workspaces;
         match &self.at {
-            Which::Id(id) => workspaces.read(&self.actor, *id).await,
-            Which::Name(organization, name) => workspaces.read_by_name(&self.actor, organization, name).await,
+            Which::Id(id) => workspaces.read(&self.caller.actor, *id).await,
+            Which::Name(organization, name) => {
+                workspaces.read_by_name(&self.caller.actor, organization, name).await
+            }
         }
     }
 }
@@ -64,7 +66,7 @@ impl Call<Which> {
 /// and `filter[tagged]` keys with their values.
 pub(crate) async fn list(call: Call<OrganizationName>) -> Answer {
     let query = query(call.at.clone(), &Query::of(&call.request))?;
-    let page = call.doors.workspaces.list(&call.actor, &query).await?;
+    let page = call.doors.workspaces.list(&call.caller.actor, &query).await?;
     let mut documents: Vec<_> = page.items.iter().map(workspace_document::document).collect();
     let included = include::with_workspaces(&call, &page.items, &mut documents).await?;
     jsonapi::page_with(&Page { items: documents, request: page.request, total: page.total }, &included)
@@ -129,7 +131,7 @@ pub(crate) async fn create(call: Call<OrganizationName>, payload: Payload) -> An
         settings: settings(&mut attributes, project(&document)?)?,
         tags: new_tags(&mut document)?,
     };
-    let (workspaces, actor) = (call.doors.workspaces.clone(), call.actor);
+    let (workspaces, actor) = (call.doors.workspaces.clone(), call.caller.actor);
     let made = task::run(async move { workspaces.create(&actor, &new).await }).await??;
     workspace_document::answer(StatusCode::CREATED, &made)
 }
@@ -154,7 +156,7 @@ pub(crate) async fn update(call: Call<Which>, payload: Payload) -> Answer {
         settings: settings(&mut attributes, project(&document)?)?,
         tags: bindings.map(|items| tags::pairs(items)?.replacing()).transpose()?,
     };
-    let (workspaces, actor, id) = (call.doors.workspaces.clone(), call.actor, workspace.id);
+    let (workspaces, actor, id) = (call.doors.workspaces.clone(), call.caller.actor, workspace.id);
     let changed = task::run(async move { workspaces.update(&actor, id, &update).await });
     workspace_document::answer(StatusCode::OK, &changed.await??)
 }
@@ -171,7 +173,7 @@ pub(crate) async fn safe_delete(call: Call<Which>) -> Answer {
 
 async fn remove(call: Call<Which>, how: Deletion) -> Answer {
     let workspace = call.workspace().await?;
-    let (workspaces, actor, id) = (call.doors.workspaces.clone(), call.actor, workspace.id);
+    let (workspaces, actor, id) = (call.doors.workspaces.clone(), call.caller.actor, workspace.id);
     let removed = task::run(async move { workspaces.delete(&actor, id, how).await }).await?;
     removed.map_err(|failure| ApiError::On { failure, address: workspace_document::address(&workspace) })?;
     Ok(HttpResponse::NoContent().finish())

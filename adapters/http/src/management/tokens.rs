@@ -1,0 +1,108 @@
+//! The caller's own tokens.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::{Path, Payload};
+use opentaco_domain::name::NamePattern;
+use opentaco_domain::rbac::{Role, Scope};
+use opentaco_domain::time::Timestamp;
+use opentaco_domain::token::{End, TokenRecord};
+use opentaco_ports::driving::api_tokens::NewToken;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::error::Problem;
+use super::{Answer, json_answer};
+use crate::auth::Signed;
+use crate::body::{self, SMALL};
+use crate::rfc3339::Rfc3339;
+use crate::task;
+
+/// The longest pattern of unit names, in bytes.
+const MAX_PATTERN: usize = 200;
+
+/// What a client asks for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    name: String,
+    role: Option<String>,
+    unit: Option<String>,
+    ttl: Option<String>,
+}
+
+impl Wanted {
+    fn parse(self) -> Result<NewToken, Problem> {
+        let pattern = |unit: String| match unit.len() {
+            1..=MAX_PATTERN => Ok(NamePattern::new(unit)),
+            _ => Err(Problem::invalid("unit must be a pattern of 1 to 200 bytes, such as app/*")),
+        };
+        Ok(NewToken {
+            name: self.name.parse().map_err(Problem::invalid)?,
+            scope: Scope {
+                role: self.role.map(|role| role.parse()).transpose().map_err(Problem::invalid)?,
+                unit: self.unit.map(pattern).transpose()?,
+            },
+            end: self.ttl.map(|ttl| life(&ttl)).transpose()?.map(End::After),
+        })
+    }
+}
+
+fn life(text: &str) -> Result<Duration, Problem> {
+    let life = humantime::parse_duration(text).ok().filter(|life| !life.is_zero());
+    life.ok_or_else(|| Problem::invalid("ttl must be a duration above 0, such as 15m, 12h or 90d"))
+}
+
+/// Makes a token; its secret is in this answer and nowhere else.
+pub(crate) async fn create(call: Signed, payload: Payload) -> Answer {
+    let (bytes, _) = body::read(&call.request, payload, SMALL).await?.into_parts();
+    // What the parser says may quote the body.
+    let wanted: Wanted = serde_json::from_slice(&bytes).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Problem::malformed(format!(
+            "the body must be JSON with name and perhaps role, unit and ttl, all texts (line {line}, column {column})"
+        ))
+    })?;
+    let new = wanted.parse()?;
+    let (tokens, caller) = (call.doors.api_tokens.clone(), call.caller);
+    let (token, record) = task::run(async move { tokens.create(&caller, new).await }).await??;
+    let mut document = document(&record, None);
+    document["token"] = json!(token.expose());
+    Ok(HttpResponse::build(StatusCode::CREATED)
+        .insert_header(("content-type", "application/json"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(document.to_string()))
+}
+
+/// The caller's tokens and sessions.
+pub(crate) async fn list(call: Signed) -> Answer {
+    let listed = call.doors.api_tokens.list(&call.caller).await?;
+    let tokens: Vec<Value> =
+        listed.iter().map(|listed| document(&listed.record, listed.last_used_at)).collect();
+    Ok(json_answer(&json!({"tokens": tokens})))
+}
+
+/// Ends a token, named by its id or by itself.
+pub(crate) async fn delete(call: Signed, named: Path<String>) -> Answer {
+    let (tokens, caller) = (call.doors.api_tokens.clone(), call.caller);
+    task::run(async move { tokens.revoke(&caller, &named).await }).await??;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// A token as this API shows one.
+pub(super) fn document(record: &TokenRecord, last_used_at: Option<Timestamp>) -> Value {
+    let moment = |at: Option<Timestamp>| at.map(|at| Rfc3339(at).to_string());
+    json!({
+        "id": record.id.as_str(),
+        "kind": record.kind.as_str(),
+        "name": record.name.as_str(),
+        "role": record.scope.role.map(Role::as_str),
+        "unit": record.scope.unit.as_ref().map(NamePattern::as_str),
+        "created_at": moment(Some(record.created_at)),
+        "last_used_at": moment(last_used_at),
+        "expires_at": moment(record.expires_at),
+    })
+}
