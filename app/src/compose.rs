@@ -5,23 +5,31 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use opentaco_crypto::jwt_signer::JwtSigner;
+use opentaco_crypto::sealer::AeadSealer;
 use opentaco_domain::actor::{Actor, Door, Subject};
 use opentaco_domain::id::TokenId;
 use opentaco_domain::name::OrganizationName;
-use opentaco_domain::rbac::Policy;
+use opentaco_domain::rbac::{Policy, Rights};
 use opentaco_http::serve::{Serve, Tls, bind, serve};
 use opentaco_http::{Addresses, Doors, configure};
 use opentaco_object_store::{
     ObjectBlobs, ObjectCatalog, ObjectTokens, ObjectVersions, RecordStreams, S3, Store,
 };
-use opentaco_ports::driven::{Clock, Entropy, Terminal};
+use opentaco_oidc::Provider;
+use opentaco_ports::driven::idp::Workloads;
+use opentaco_ports::driven::{Clock, Entropy, Terminal, random};
 use opentaco_ports::driving::Driven;
 use opentaco_ports::driving::access::Access;
-use opentaco_ports::driving::login::{Login, Method};
+use opentaco_ports::driving::api_tokens::ApiTokens;
+use opentaco_ports::driving::login::{How, Login, ProviderLogin};
 use opentaco_ports::driving::organizations::Organizations;
+use opentaco_ports::driving::policy::Policies;
 use opentaco_ports::driving::projects::Projects;
+use opentaco_ports::driving::sessions::{Lives, Sessions};
 use opentaco_ports::driving::state_versions::StateVersions;
 use opentaco_ports::driving::workspaces::Workspaces;
 use opentaco_system::{SystemClock, SystemEntropy};
@@ -33,8 +41,10 @@ use crate::readiness::Readiness;
 use crate::settings::{self, Settings, Storage};
 use crate::start_message::{StartMessage, tfrc};
 use crate::tls::CertificateFiles;
-use crate::{logging, tls};
+use crate::{Refused, identity, logging, tls};
 
+/// How long it is between two looks for tokens that have ended, about.
+const BETWEEN_SWEEPS: Duration = Duration::from_hours(24);
 const TFRC: &str = "opentaco.tfrc";
 /// More open files than this are of no use here.
 const MOST_FILES: u64 = 65_536;
@@ -82,13 +92,28 @@ async fn run(settings: Settings, files: u64) -> anyhow::Result<()> {
     let store = Arc::new(open_store(&settings, data_dir.path())?);
     let entropy = Arc::new(SystemEntropy);
     let readiness = Readiness::probe(store.clone(), clock.clone(), entropy.clone()).await?;
-    let keys = Keys::load(&settings, &data_dir, &*entropy, issuer(&settings, &tls, port))?;
+    let issuer = issuer(&settings, &tls, port);
+    let keys = Keys::load(&settings, &data_dir, &*entropy, issuer.clone())?;
     let addresses = Addresses::new(
         settings.public_base_url.as_ref().map(url::Url::as_str),
         settings.listen.is_loopback(),
         port,
     );
-    let doors = doors(&settings, &store, clock, entropy, keys, &readiness, addresses);
+    let addresses = addresses.behind(settings.trusted_proxies.clone());
+    let driven = driven(&settings, &store, clock.clone(), &(entropy.clone() as Arc<dyn Entropy>));
+    let access = Access::new(driven.clone(), keys.signer.clone());
+    let policy = begin_policy(&settings, &driven, &access).await?;
+    let provider = identity::provider(&settings, clock.clone())?;
+    let workloads = identity::workloads(&settings, clock)?;
+    let parts = Parts {
+        driven: driven.clone(),
+        access,
+        signer: keys.signer,
+        sealer: Arc::new(keys.sealer),
+        how: how(&settings, provider.clone()),
+        workloads,
+    };
+    let doors = doors(&settings, parts, entropy, &readiness, addresses, issuer);
     doors.organizations.ensure(&the_server_itself(), &OrganizationName::default_organization()).await?;
 
     let tfrc = data_dir.replace(TFRC, Readers::Everybody, &tfrc(&host, &base))?;
@@ -105,7 +130,14 @@ async fn run(settings: Settings, files: u64) -> anyhow::Result<()> {
     // A closed standard output is no reason not to serve.
     let _ = message.write(&mut io::stdout());
     doors.login.show_code();
-    tracing::warn!("access control is off: every authenticated user may do everything");
+    if !policy.on {
+        tracing::warn!("access control is off: every authenticated user may do everything");
+    }
+    tokio::spawn(keys.files.follow());
+    tokio::spawn(sweep(driven));
+    if let Some(provider) = provider {
+        tokio::spawn(identity::keep_warm(provider));
+    }
 
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     let max_connections = usize::try_from(files.saturating_sub(RESERVED_FILES)).unwrap_or(usize::MAX).max(16);
@@ -147,38 +179,108 @@ pub fn open_store(settings: &Settings, data_dir: &Path) -> anyhow::Result<Store>
     })
 }
 
+/// What the use cases are made of.
+struct Parts {
+    driven: Arc<Driven>,
+    access: Access,
+    signer: Arc<JwtSigner>,
+    sealer: Arc<AeadSealer>,
+    how: How,
+    workloads: Arc<dyn Workloads>,
+}
+
 /// The core over its ports, and the doors that lead to it.
 fn doors(
     settings: &Settings,
-    store: &Arc<Store>,
-    clock: Arc<dyn Clock>,
+    parts: Parts,
     entropy: Arc<dyn Entropy>,
-    keys: Keys,
     readiness: &Readiness,
     addresses: Addresses,
+    issuer: String,
 ) -> Doors {
-    let driven = driven(settings, store, clock, &entropy);
-    let method = if settings.auth_dev_skip_verify { Method::AnyName } else { Method::TerminalCode };
-    let sealer = Arc::new(keys.sealer);
+    let Parts { driven, access, signer, sealer, how, workloads } = parts;
+    let sessions = Sessions::new(
+        driven.clone(),
+        access.clone(),
+        signer.clone(),
+        sealer.clone(),
+        (workloads, settings.trust.clone()),
+        Lives { access: settings.tokens_access_ttl, refresh: settings.tokens_refresh_ttl },
+    );
     Doors {
-        access: Access::new(driven.clone()),
+        api_tokens: ApiTokens::new(driven.clone(), access.clone()),
+        login: Login::new(
+            driven.clone(),
+            access.clone(),
+            sessions.clone(),
+            (signer.clone(), sealer.clone()),
+            how,
+            settings.terraform_token_ttl,
+        ),
+        access,
         workspaces: Workspaces::new(driven.clone()),
         state_versions: StateVersions::new(driven.clone()),
         organizations: Organizations::new(driven.clone()),
-        projects: Projects::new(driven.clone()),
-        login: Login::new(
-            driven,
-            Arc::new(keys.signer),
-            sealer.clone(),
-            Arc::new(StandardOutput),
-            method,
-            settings.terraform_token_ttl,
-        ),
+        projects: Projects::new(driven),
+        sessions,
+        signer,
+        issuer,
         sealer,
         entropy,
         ready: readiness.answer(),
         addresses,
         max_state_bytes: settings.max_state_bytes,
+    }
+}
+
+/// How people log in.
+fn how(settings: &Settings, provider: Option<Arc<Provider>>) -> How {
+    match provider {
+        Some(provider) => How::Provider(ProviderLogin { provider, admission: settings.allowed.clone() }),
+        None if settings.auth_dev_skip_verify => How::AnyName,
+        None => How::TerminalCode(Arc::new(StandardOutput)),
+    }
+}
+
+/// The policy; the first start that names administrators switches access control on.
+async fn begin_policy(settings: &Settings, driven: &Arc<Driven>, access: &Access) -> anyhow::Result<Policy> {
+    let policy = Policies::new(driven.clone(), access.clone()).begin(&settings.admins).await?;
+    let unnamed: Vec<String> =
+        settings.admins.difference(&policy.administrators).map(ToString::to_string).collect();
+    if !unnamed.is_empty() {
+        tracing::warn!(
+            "OPENTACO_ADMINS counts at the first start only; make {} administrator with: opentacosvc admin grant SUBJECT",
+            unnamed.join(" and ")
+        );
+    }
+    if settings.provider.is_some()
+        && !settings.allowed.is_stated()
+        && settings.admins.is_empty()
+        && !policy.on
+    {
+        return Err(Refused(
+            "OPENTACO_AUTH_ISSUER is set, so everybody the provider knows could do everything here. Choose one: \
+             OPENTACO_ADMINS=alice@example.com (switches access control on), \
+             OPENTACO_AUTH_ALLOWED_DOMAINS=example.com or OPENTACO_AUTH_ALLOWED_GROUPS=ops (who may log in; * for all), \
+             or: opentacosvc admin grant alice@example.com"
+                .to_owned(),
+        )
+        .into());
+    }
+    Ok(policy)
+}
+
+/// Removes tokens a day after their end, for ever.
+async fn sweep(driven: Arc<Driven>) {
+    loop {
+        // Servers that start together do not sweep together.
+        let [jitter] = random::<1>(&*driven.entropy);
+        driven.clock.sleep(BETWEEN_SWEEPS.mul_f64(0.5 + f64::from(jitter) / 255.0)).await;
+        match driven.tokens.sweep(driven.clock.now()).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "removed tokens that ended more than a day ago"),
+            Err(error) => tracing::warn!(%error, "could not look for tokens that have ended"),
+        }
     }
 }
 
@@ -193,13 +295,14 @@ pub fn driven(
         workspaces: Arc::new(RecordStreams::new(store.clone(), clock.clone())),
         names: Arc::new(RecordStreams::new(store.clone(), clock.clone())),
         organizations: Arc::new(RecordStreams::new(store.clone(), clock.clone())),
+        users: Arc::new(RecordStreams::new(store.clone(), clock.clone())),
+        policies: Arc::new(RecordStreams::new(store.clone(), clock.clone())),
         catalog: Arc::new(ObjectCatalog::new(store.clone(), clock.clone())),
         versions: Arc::new(ObjectVersions::new(store.clone(), clock.clone())),
         blobs: Arc::new(ObjectBlobs::new(store.clone(), clock.clone())),
         tokens: Arc::new(ObjectTokens::new(store.clone(), clock.clone())),
         clock,
         entropy: entropy.clone(),
-        policy: Policy::open(),
         max_state_bytes: settings.max_state_bytes,
     })
 }
@@ -230,7 +333,12 @@ fn raise_file_limit() -> u64 {
 
 /// Who makes what must always exist.
 fn the_server_itself() -> Actor {
-    Actor { subject: Subject::local_owner(), parent: TokenId::from_bytes([0; 10]), door: Door::Login }
+    Actor {
+        subject: Subject::local_owner(),
+        parent: TokenId::from_bytes([0; 10]),
+        door: Door::Login,
+        rights: Rights::everything(),
+    }
 }
 
 fn listen(settings: &Settings) -> anyhow::Result<Vec<TcpListener>> {

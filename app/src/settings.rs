@@ -3,21 +3,31 @@
 //! Every setting is a row of [`TABLE`], which gives it a flag, an environment variable, a key in the TOML file and a
 //! default; [`load`] merges the four and turns text into [`Settings`], whose values need no further check.
 
+mod command;
 mod error;
+mod identity;
 mod layers;
 mod parse;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trust;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use opentaco_domain::actor::Subject;
+use opentaco_domain::rbac::Principal;
+use opentaco_domain::trust::TrustRule;
+use opentaco_domain::user::Admission;
 
+use self::command::Command;
 pub use self::error::{Origin, SettingsError};
+pub use self::identity::{EmailVerified, ProviderSettings};
 use self::layers::{Asked, Found, Merged, merge};
 pub use self::table::{Row, TABLE};
 
@@ -38,12 +48,28 @@ pub struct Settings {
     pub tokens_private_key_pem_path: Option<PathBuf>,
     /// Key id of that key; its thumbprint when unset.
     pub tokens_kid: Option<String>,
+    /// Other keys whose signatures are accepted, each of another key id.
+    pub tokens_verify_pem_paths: Vec<VerifyKeyPath>,
+    /// Life of access tokens.
+    pub tokens_access_ttl: Duration,
+    /// Life of refresh tokens.
+    pub tokens_refresh_ttl: Duration,
     /// Roots of every symmetric key, newest first; generated when empty.
     pub oauth_state_key: Vec<Secret>,
     /// Life of tokens that `terraform login` gets; `None` never ends.
     pub terraform_token_ttl: Option<Duration>,
     /// Whether login asks for a name and checks nothing.
     pub auth_dev_skip_verify: bool,
+    /// The identity provider that people log in with.
+    pub provider: Option<ProviderSettings>,
+    /// Who of the provider's users may log in.
+    pub allowed: Admission,
+    /// Who is administrator; never anybody of the development login.
+    pub admins: BTreeSet<Principal>,
+    /// Whose forwarded addresses are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Which workloads of CI systems get tokens, each rule of another name.
+    pub trust: Vec<TrustRule>,
     /// Largest accepted state, in bytes.
     pub max_state_bytes: u64,
     /// How long a stopping server lets requests finish.
@@ -133,6 +159,15 @@ pub enum Tls {
     },
 }
 
+/// A key that verifies tokens and signs none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyKeyPath {
+    /// Its key id; its thumbprint when unset.
+    pub kid: Option<String>,
+    /// A PEM file, of the private key or the public one.
+    pub path: PathBuf,
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -166,6 +201,10 @@ pub enum Wanted {
     Serve(Box<Settings>),
     /// Make an API token for somebody and print it.
     Token(Box<Settings>, Subject),
+    /// Switch access control on, and make somebody administrator.
+    Grant(Box<Settings>, Principal),
+    /// Switch access control off.
+    Open(Box<Settings>),
     /// Print this help and exit.
     Help(String),
     /// Print the version and exit.
@@ -196,9 +235,12 @@ fn wanted(asked: Asked, variables: Vec<(String, Secret)>) -> Result<Wanted, Sett
     match command {
         Command::Serve => settings.check_keys().map(|()| Wanted::Serve(Box::new(settings))),
         Command::Token(subject) => {
-            settings.check_lasting()?;
-            Ok(Wanted::Token(Box::new(settings), subject))
+            settings.check_lasting("the token").map(|()| Wanted::Token(Box::new(settings), subject))
         }
+        Command::Grant(principal) => {
+            settings.check_lasting("the grant").map(|()| Wanted::Grant(Box::new(settings), principal))
+        }
+        Command::Open => settings.check_lasting("the change").map(|()| Wanted::Open(Box::new(settings))),
     }
 }
 
@@ -208,31 +250,6 @@ fn aws_variables(environment: &[(OsString, OsString)]) -> Vec<(String, Secret)> 
     aws.filter(|(name, _)| name.starts_with("AWS_"))
         .map(|(name, value)| (name.to_owned(), Secret(value.to_owned())))
         .collect()
-}
-
-/// What the words of the command line ask for.
-enum Command {
-    Serve,
-    Token(Subject),
-}
-
-impl Command {
-    fn read(words: &[String]) -> Result<Self, SettingsError> {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        match words[..] {
-            [] => Ok(Self::Serve),
-            ["admin", "token", subject] => subject.parse().map(Self::Token).map_err(|_| {
-                SettingsError::Usage(
-                    "a subject is local:owner, dev:NAME or oidc:SUB: opentacosvc admin token SUBJECT"
-                        .to_owned(),
-                )
-            }),
-            ["admin", ..] => {
-                Err(SettingsError::Usage("the command is: opentacosvc admin token SUBJECT".to_owned()))
-            }
-            [word, ..] => Err(SettingsError::Usage(format!("there is no command or argument {word:?}"))),
-        }
-    }
 }
 
 impl Settings {
@@ -247,15 +264,24 @@ impl Settings {
             public_base_url,
             tokens_private_key_pem_path: merged.optional("tokens_private_key_pem_path", parse::path)?,
             tokens_kid: merged.optional("tokens_kid", parse::kid)?,
+            tokens_verify_pem_paths: verify_keys(merged)?,
+            tokens_access_ttl: merged.required("tokens_access_ttl", parse::ttl)?,
+            tokens_refresh_ttl: merged.required("tokens_refresh_ttl", parse::ttl)?,
             oauth_state_key: merged.optional("oauth_state_key", parse::state_keys)?.unwrap_or_default(),
             terraform_token_ttl: merged.required("terraform_token_ttl", parse::life)?,
             auth_dev_skip_verify: merged.required("auth_dev_skip_verify", parse::truth)?,
+            provider: identity::provider(merged)?,
+            allowed: identity::allowed(merged)?,
+            admins: identity::admins(merged)?,
+            trusted_proxies: merged.listed("trusted_proxies", identity::network)?,
+            trust: trust::rules(merged.trust.as_ref())?,
             max_state_bytes: merged.required("max_state_bytes", parse::size)?,
             drain_timeout: merged.required("drain_timeout", parse::duration)?,
             log_level: merged.required("log_level", parse::level)?,
             log_format: merged.required("log_format", parse::log_format)?,
         };
         settings.check_reach(merged)?;
+        settings.check_login(merged)?;
         Ok(settings)
     }
 
@@ -298,12 +324,11 @@ impl Settings {
     }
 
     /// What is made for later must outlive this process.
-    fn check_lasting(&self) -> Result<(), SettingsError> {
+    fn check_lasting(&self, what: &str) -> Result<(), SettingsError> {
         if self.storage == Storage::Memory {
-            return Err(SettingsError::Usage(
-                "with -storage memory the token would be gone at once; name the storage that the server uses"
-                    .to_owned(),
-            ));
+            return Err(SettingsError::Usage(format!(
+                "with -storage memory {what} would be gone at once; name the storage that the server uses"
+            )));
         }
         Ok(())
     }
@@ -342,6 +367,25 @@ impl Merged {
 
     fn required<T>(&self, key: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, SettingsError> {
         self.optional(key, parse)?.ok_or_else(|| SettingsError::Usage(format!("{key} is not set")))
+    }
+
+    /// A list with commas, each entry of which is accepted.
+    fn listed<T>(&self, key: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, SettingsError> {
+        let Some(found) = self.found(key)? else { return Ok(Vec::new()) };
+        found.entries().map(|entry| parse(entry).ok_or_else(|| found.refused_entry(entry))).collect()
+    }
+}
+
+/// Keys that only verify. Of two with the same id, one would be looked for in vain.
+fn verify_keys(merged: &Merged) -> Result<Vec<VerifyKeyPath>, SettingsError> {
+    let keys = merged.listed("tokens_verify_pem_paths", parse::verify_key)?;
+    let mut seen = BTreeSet::new();
+    let doubled = keys.iter().filter_map(|key| key.kid.as_deref()).find(|kid| !seen.insert(*kid));
+    match (doubled, merged.found("tokens_verify_pem_paths")?) {
+        (Some(kid), Some(found)) => {
+            Err(found.conflict(format!("{kid:?} names two keys; each one needs an id of its own")))
+        }
+        _ => Ok(keys),
     }
 }
 

@@ -57,7 +57,18 @@ pub enum SettingsError {
         /// What is accepted.
         accepted: &'static str,
     },
-    /// Two settings do not go together, or one is missing.
+    /// One of several values of a setting is not accepted. No secret is shown like this.
+    Entry {
+        /// The setting, as the user knows it.
+        name: String,
+        /// Where the values came from.
+        origin: Origin,
+        /// The one that is not accepted.
+        entry: String,
+        /// What is accepted.
+        accepted: &'static str,
+    },
+    /// Settings do not go together, one is missing, or a value cannot stand in this one for a reason of its own.
     Conflict {
         /// What is set.
         name: String,
@@ -80,6 +91,15 @@ pub enum SettingsError {
         /// Why; never a line of the file, which may hold a secret.
         reason: String,
     },
+    /// A `[[trust]]` table of the settings file is not accepted.
+    Rule {
+        /// Its name in quotation marks, or its number.
+        rule: String,
+        /// The file.
+        path: PathBuf,
+        /// The key, why, and what is accepted.
+        reason: String,
+    },
     /// The command line cannot be understood.
     Usage(String),
 }
@@ -90,10 +110,21 @@ impl SettingsError {
             setting: row.key,
             name: shown(row, &origin),
             origin,
-            value: (!row.secret).then(|| value.to_owned()),
+            value: (!row.secret).then(|| without_password(value)),
             accepted: row.accepted,
         }
     }
+}
+
+/// A value as it may be shown: a URL's password is a secret, too, wherever somebody put it.
+pub(super) fn without_password(value: &str) -> String {
+    let hidden = || {
+        let (scheme, rest) = value.split_once("://")?;
+        let (user_info, host) = rest.rsplit_once('@')?;
+        let (user, _) = user_info.split_once(':')?;
+        Some(format!("{scheme}://{user}:[hidden]@{host}"))
+    };
+    hidden().unwrap_or_else(|| value.to_owned())
 }
 
 /// The name under which the user set it.
@@ -116,6 +147,12 @@ impl fmt::Display for SettingsError {
                     formatter,
                     "{name} ({origin}) has a value that is not accepted (not shown, it is a secret); accepted: {accepted}"
                 )
+            }
+            Self::Entry { name, origin, entry, accepted } => {
+                write!(formatter, "{name} ({origin}) lists {entry:?}; accepted: {accepted}")
+            }
+            Self::Rule { rule, path, reason } => {
+                write!(formatter, "[[trust]] rule {rule} in {}: {reason}", path.display())
             }
             Self::Conflict { name, reason } => write!(formatter, "{name}: {reason}"),
             Self::Unknown { kind, name, nearest } => {

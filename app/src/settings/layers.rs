@@ -8,8 +8,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 use config::{Config, File, FileFormat, Source as _};
 
-use super::error::{Origin, SettingsError, shown};
-use super::table::{Row, TABLE, by_key, nearest};
+use super::command;
+use super::error::{Origin, SettingsError, shown, without_password};
+use super::table::{Row, TABLE, by_key, heading, nearest};
+use super::trust::{self, TrustTables};
 
 const PREFIX: &str = "OPENTACO_";
 /// The words that are no flags.
@@ -29,6 +31,7 @@ pub(super) enum Asked {
 pub(super) struct Merged {
     values: BTreeMap<String, config::Value>,
     origins: BTreeMap<&'static str, Origin>,
+    pub(super) trust: Option<TrustTables>,
 }
 
 /// A value, its row and its origin.
@@ -39,6 +42,20 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// The values of a setting that is a list with commas.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &str> {
+        self.value.split(',').map(str::trim)
+    }
+
+    pub(super) fn refused_entry(&self, entry: &str) -> SettingsError {
+        SettingsError::Entry {
+            name: shown(self.row, &self.origin),
+            origin: self.origin.clone(),
+            entry: without_password(entry),
+            accepted: self.row.accepted,
+        }
+    }
+
     pub(super) fn refused(&self) -> SettingsError {
         SettingsError::invalid(self.row, self.origin.clone(), &self.value)
     }
@@ -52,6 +69,11 @@ impl Found {
 }
 
 impl Merged {
+    /// What somebody has set, and no default.
+    pub(super) fn given(&self, key: &str) -> Result<Option<Found>, SettingsError> {
+        Ok(self.found(key)?.filter(|found| found.origin != Origin::Default))
+    }
+
     pub(super) fn found(&self, key: &str) -> Result<Option<Found>, SettingsError> {
         let (Some(row), Some(value)) = (by_key(key), self.values.get(key)) else { return Ok(None) };
         let origin = self.origins.get(key).cloned().unwrap_or(Origin::Default);
@@ -81,6 +103,7 @@ pub(super) fn merge(
     };
     let environment = variables(environment)?;
     let mut origins = BTreeMap::new();
+    let mut trust = None;
     let mut builder = Config::builder();
     let failed = |error: config::ConfigError| SettingsError::Usage(error.to_string());
 
@@ -93,9 +116,9 @@ pub(super) fn merge(
         let text = read(&path)
             .map_err(|error| SettingsError::File { path: path.clone(), reason: error.to_string() })?;
         let file = File::from_str(&text, FileFormat::Toml);
-        for key in keys(&file, &path)? {
-            origins.insert(key, Origin::File(path.clone()));
-        }
+        let (keys, tables) = keys(&file, &path)?;
+        origins.extend(keys.into_iter().map(|key| (key, Origin::File(path.clone()))));
+        trust = tables.map(|value| TrustTables { path, value });
         builder = builder.add_source(file);
     }
     for (origin, layer) in [(Origin::Environment, environment), (Origin::Flag, flags)] {
@@ -106,16 +129,20 @@ pub(super) fn merge(
         }
     }
     let values = builder.build().and_then(|config| config.collect()).map_err(failed)?;
-    Ok(Asked::Settings(Merged { values: values.into_iter().collect(), origins }, words))
+    Ok(Asked::Settings(Merged { values: values.into_iter().collect(), origins, trust }, words))
 }
 
-/// The keys of a file, all of them known.
-fn keys(file: &impl config::Source, path: &Path) -> Result<Vec<&'static str>, SettingsError> {
-    let values = file.collect().map_err(|error| SettingsError::File {
+/// The keys of a file, all of them known, and the one thing in it that is no single value.
+fn keys(
+    file: &impl config::Source,
+    path: &Path,
+) -> Result<(Vec<&'static str>, Option<config::Value>), SettingsError> {
+    let mut values = file.collect().map_err(|error| SettingsError::File {
         path: path.to_owned(),
         // Only the first line: the others quote the file.
         reason: error.to_string().lines().next().unwrap_or("cannot be parsed").to_owned(),
     })?;
+    let tables = values.remove(trust::KEY);
     let mut known = Vec::new();
     for name in values.keys() {
         // A file that names another file would make the order of layers a riddle.
@@ -125,12 +152,13 @@ fn keys(file: &impl config::Source, path: &Path) -> Result<Vec<&'static str>, Se
                 return Err(SettingsError::Unknown {
                     kind: format!("key in {}:", path.display()),
                     name: name.clone(),
-                    nearest: nearest(name, TABLE.iter().map(|row| row.key)).map(str::to_owned),
+                    nearest: nearest(name, TABLE.iter().map(|row| row.key).chain([trust::KEY]))
+                        .map(str::to_owned),
                 });
             }
         }
     }
-    Ok(known)
+    Ok((known, tables))
 }
 
 fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Values, SettingsError> {
@@ -144,7 +172,11 @@ fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Res
             return Err(SettingsError::Unknown {
                 kind: "environment variable".to_owned(),
                 name: name.to_owned(),
-                nearest: nearest(name, TABLE.iter().map(|row| row.env)).map(str::to_owned),
+                nearest: match name.strip_prefix(PREFIX) {
+                    Some("TRUST") => Some(trust::PLACE),
+                    _ => nearest(name, TABLE.iter().map(|row| row.env)),
+                }
+                .map(str::to_owned),
             });
         };
         let value = value
@@ -195,7 +227,8 @@ fn command() -> Command {
     let value = |row: &'static Row| {
         let default = row.default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
         let help = format!("{}{default} [env: {}]", row.help, row.env);
-        Arg::new(row.key).long(row.flag).value_name("VALUE").action(ArgAction::Set).help(help)
+        let arg = Arg::new(row.key).long(row.flag).value_name("VALUE").action(ArgAction::Set);
+        arg.help(help).help_heading(heading(row))
     };
     let switch = |name: &'static str, short, help: &'static str| {
         Arg::new(name).long(name).short(short).action(ArgAction::SetTrue).help(help)
@@ -206,11 +239,10 @@ fn command() -> Command {
         .disable_help_flag(true)
         .disable_version_flag(true)
         .args(TABLE.iter().map(value))
-        .arg(Arg::new(WORDS).value_name("COMMAND").num_args(0..).help(
-            "nothing to serve, or: admin token SUBJECT (makes an API token; SUBJECT is local:owner, dev:NAME or oidc:SUB)",
-        ))
+        .arg(Arg::new(WORDS).value_name("COMMAND").num_args(0..).help(command::HELP))
         .arg(switch("help", 'h', "print this help"))
         .arg(switch("version", 'V', "print the version"))
+        .after_help(trust::HELP)
 }
 
 /// `-storage` becomes `--storage`; a flag nobody knows is refused here, with the nearest one.
@@ -233,7 +265,10 @@ fn two_dashes(argument: String) -> Result<String, SettingsError> {
     Err(SettingsError::Unknown {
         kind: "flag".to_owned(),
         name: format!("-{name}"),
-        nearest: nearest(name, known).map(|flag| format!("-{flag}")),
+        nearest: match name {
+            trust::KEY => Some(trust::PLACE.to_owned()),
+            _ => nearest(name, known).map(|flag| format!("-{flag}")),
+        },
     })
 }
 

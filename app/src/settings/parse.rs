@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 
-use super::{Listen, LogFormat, S3Settings, Secret, Storage};
+use super::{Listen, LogFormat, S3Settings, Secret, Storage, VerifyKeyPath};
 
 const SHORTEST_KEY: usize = 32;
 /// Keys that documentation has printed and are long enough to be accepted otherwise.
@@ -76,6 +76,15 @@ pub(super) fn kid(text: &str) -> Option<String> {
     (text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| text.to_owned())
 }
 
+/// `KID=PATH`, or a path alone.
+pub(super) fn verify_key(text: &str) -> Option<VerifyKeyPath> {
+    let (id, file) = match text.split_once('=') {
+        Some((id, file)) => (Some(kid(id.trim()).filter(|id| !id.is_empty())?), file.trim()),
+        None => (None, text),
+    };
+    (!file.is_empty()).then(|| VerifyKeyPath { kid: id, path: PathBuf::from(file) })
+}
+
 pub(super) fn base_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let is_plain = matches!(url.scheme(), "http" | "https")
@@ -102,13 +111,17 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     humantime::parse_duration(text).ok()
 }
 
+pub(super) fn ttl(text: &str) -> Option<Duration> {
+    duration(text).filter(|ttl| !ttl.is_zero())
+}
+
 /// `never` is the outer `Some` of an inner `None`.
 #[expect(clippy::option_option, reason = "outer: accepted; inner: ends at all")]
 pub(super) fn life(text: &str) -> Option<Option<Duration>> {
     if text.eq_ignore_ascii_case("never") {
         return Some(None);
     }
-    duration(text).filter(|life| !life.is_zero()).map(Some)
+    ttl(text).map(Some)
 }
 
 pub(super) fn size(text: &str) -> Option<u64> {

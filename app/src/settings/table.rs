@@ -34,6 +34,9 @@ const fn secret(row: &Row) -> Row {
     Row { secret: true, ..*row }
 }
 
+/// What is accepted for an address of the provider.
+const ENDPOINT: &str = "an https URL (http only on loopback) without user and fragment";
+
 /// The table. A new setting is a row here and a field of [`Settings`](super::Settings).
 #[rustfmt::skip]
 pub static TABLE: &[Row] = &[
@@ -67,10 +70,44 @@ pub static TABLE: &[Row] = &[
         "1 to 128 printable ASCII characters", "key id of that key; its thumbprint if unset"),
     secret(&row("oauth_state_key", "oauth-state-key", "OPENTACO_OAUTH_STATE_KEY", None,
         "one key, or new,old; each of at least 32 characters, and not one printed in documentation", "root of every symmetric key; generated in the data dir if unset")),
+    row("tokens_verify_pem_paths", "tokens-verify-pem-paths", "OPENTACO_TOKENS_VERIFY_PEM_PATHS", None,
+        "a comma list of KID=PATH or PATH, each the path of an Ed25519 PEM file, such as v1=/keys/old.pem", "other keys whose tokens are accepted, older or next; KID=PATH,…"),
+    row("tokens_access_ttl", "tokens-access-ttl", "OPENTACO_TOKENS_ACCESS_TTL", Some("1h"),
+        "a duration above 0 such as 90s, 15m, 1h30m or 30d", "life of access tokens and of S3 credentials"),
+    row("tokens_refresh_ttl", "tokens-refresh-ttl", "OPENTACO_TOKENS_REFRESH_TTL", Some("720h"),
+        "a duration above 0 such as 90s, 15m, 1h30m or 30d", "life of refresh tokens"),
     row("terraform_token_ttl", "terraform-token-ttl", "OPENTACO_TERRAFORM_TOKEN_TTL", Some("never"),
         "never, or a duration such as 90s, 15m, 1h30m or 30d", "life of tokens that terraform login gets"),
     row("auth_dev_skip_verify", "auth-dev-skip-verify", "OPENTACO_AUTH_DEV_SKIP_VERIFY", Some("false"),
         "true or false", "development only: login asks for a name and checks nothing"),
+    row("auth_issuer", "auth-issuer", "OPENTACO_AUTH_ISSUER", None,
+        "an https URL (http only on loopback) without user, query and fragment, exactly as the provider writes it", "OpenID Connect provider that people log in with"),
+    row("auth_client_id", "auth-client-id", "OPENTACO_AUTH_CLIENT_ID", None,
+        "printable ASCII characters", "id under which this server is registered with the provider"),
+    secret(&row("auth_client_secret", "auth-client-secret", "OPENTACO_AUTH_CLIENT_SECRET", None,
+        "the secret that the provider gave out with the client id", "secret that goes with the id; unset for a public client")),
+    row("auth_auth_url", "auth-auth-url", "OPENTACO_AUTH_AUTH_URL", None,
+        ENDPOINT, "where browsers are sent to log in; discovered if unset"),
+    row("auth_token_url", "auth-token-url", "OPENTACO_AUTH_TOKEN_URL", None,
+        ENDPOINT, "where a code becomes tokens; discovered if unset"),
+    row("auth_jwks_url", "auth-jwks-url", "OPENTACO_AUTH_JWKS_URL", None,
+        ENDPOINT, "the provider's keys; discovered if unset"),
+    row("auth_userinfo_url", "auth-userinfo-url", "OPENTACO_AUTH_USERINFO_URL", None,
+        ENDPOINT, "where the provider says who somebody is; discovered if unset"),
+    row("auth_scopes", "auth-scopes", "OPENTACO_AUTH_SCOPES", Some("openid profile email"),
+        "scopes with spaces or commas between them, openid among them", "what the provider is asked for"),
+    row("auth_groups_claim", "auth-groups-claim", "OPENTACO_AUTH_GROUPS_CLAIM", Some("groups"),
+        "the name of a claim", "claim that lists somebody's groups"),
+    row("auth_email_verified", "auth-email-verified", "OPENTACO_AUTH_EMAIL_VERIFIED", Some("claim"),
+        "claim or always", "claim: an address counts once the provider says that it is verified; always: for providers that verify all and never say so"),
+    row("auth_allowed_domains", "auth-allowed-domains", "OPENTACO_AUTH_ALLOWED_DOMAINS", None,
+        "a comma list of domains such as example.com, or * for everybody", "domains of verified e-mail addresses that may log in; * for everybody"),
+    row("auth_allowed_groups", "auth-allowed-groups", "OPENTACO_AUTH_ALLOWED_GROUPS", None,
+        "a comma list of groups (for everybody, set OPENTACO_AUTH_ALLOWED_DOMAINS=*)", "groups whose members may log in"),
+    row("admins", "admins", "OPENTACO_ADMINS", None,
+        "a comma list of verified e-mail addresses and subjects, such as alice@example.com,oidc:SUB", "verified e-mail addresses or subjects of administrators; naming one switches access control on"),
+    row("trusted_proxies", "trusted-proxies", "OPENTACO_TRUSTED_PROXIES", None,
+        "a comma list of networks and addresses, such as 10.0.0.0/8,192.0.2.7,fd00::/8", "networks whose X-Forwarded-Proto, -Host and -For are believed"),
     row("max_state_bytes", "max-state-bytes", "OPENTACO_MAX_STATE_BYTES", Some("512MiB"),
         "a number of bytes above 0, or with a unit: 64MiB, 1GiB, 500MB", "larger uploads are refused"),
     row("drain_timeout", "drain-timeout", "OPENTACO_DRAIN_TIMEOUT", Some("25s"),
@@ -80,6 +117,15 @@ pub static TABLE: &[Row] = &[
     row("log_format", "log-format", "OPENTACO_LOG_FORMAT", Some("text"),
         "text or json", "how it is logged"),
 ];
+
+/// Under which heading `-help` has a setting; `None` is the general one.
+pub(super) fn heading(row: &Row) -> Option<&'static str> {
+    match row.key.split('_').next() {
+        Some("tokens" | "oauth" | "terraform") => Some("Tokens and keys"),
+        Some("auth" | "admins") => Some("Login and access"),
+        _ => None,
+    }
+}
 
 /// The row of a key.
 pub(super) fn by_key(key: &str) -> Option<&'static Row> {

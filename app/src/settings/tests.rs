@@ -1,5 +1,8 @@
 //! Order of the layers, every kind of error, and secrets that stay secret.
 
+mod identity;
+mod trust;
+
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::io;
@@ -180,6 +183,44 @@ fn a_token_can_be_asked_for_with_the_same_settings() -> TestResult {
 }
 
 #[test]
+fn access_control_can_be_switched_beside_the_servers() -> TestResult {
+    for (subject, is_email) in [("alice@example.com", true), ("oidc:alice", false), ("dev:alice", false)] {
+        let Wanted::Grant(settings, principal) =
+            load_from(&format!("admin grant {subject} -data-dir x"), &[], None)?
+        else {
+            return Err(subject.into());
+        };
+        assert_eq!((settings.data_dir, principal.to_string()), (PathBuf::from("x"), subject.to_owned()));
+        assert_eq!(matches!(principal, Principal::Email(_)), is_email);
+    }
+    // They sign nothing, so they need no keys.
+    assert!(matches!(load_from("admin grant local:owner", &S3[..2], None)?, Wanted::Grant(..)));
+    assert!(matches!(load_from("admin open", &S3[..2], None)?, Wanted::Open(_)));
+    let commands = "the commands are: opentacosvc admin token SUBJECT, opentacosvc admin grant SUBJECT and opentacosvc admin open; opentacosvc -help lists every setting";
+    for arguments in ["admin", "admin grant", "admin grant a b", "admin open x", "admin close"] {
+        assert_eq!(refusal(arguments, &[], None), commands, "{arguments}");
+    }
+    for (arguments, message) in [
+        (
+            "admin grant ci:github:repo",
+            "\"ci:github:repo\" is a workload, which has the rights that its [[trust]] rule gives and cannot be an administrator",
+        ),
+        ("admin grant alice", "\"alice\" is nobody; name a verified e-mail address"),
+        ("admin grant ldap:alice@example.com", "\"ldap:alice@example.com\" is nobody"),
+        ("admin grant oidc:x -storage memory", "with -storage memory the grant would be gone at once"),
+        ("admin open -storage memory", "with -storage memory the change would be gone at once"),
+    ] {
+        let refused = refusal(arguments, &[], None);
+        assert!(refused.starts_with(message), "{arguments}: {refused}");
+    }
+    let Wanted::Help(help) = load_from("-help", &[], None)? else { return Err("no help".into()) };
+    for part in ["admin token SUBJECT", "admin grant SUBJECT", "admin open", "[[trust]]"] {
+        assert!(help.contains(part), "{part} is not in {help}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_value_that_is_not_accepted_is_named_with_what_is() {
     let storage = refusal("-storage gcs", &[], None);
     for part in ["-storage", "from the command line", "\"gcs\"", "memory, local or s3", "does not have gcs"] {
@@ -201,6 +242,8 @@ fn a_value_that_is_not_accepted_is_named_with_what_is() {
         ("PUBLIC_BASE_URL", "https://taco.example.com/path"),
         ("PUBLIC_BASE_URL", "https://me@taco.example.com"),
         ("TOKENS_KID", "a b"),
+        ("TOKENS_ACCESS_TTL", "0s"),
+        ("TOKENS_REFRESH_TTL", "a while"),
         ("TERRAFORM_TOKEN_TTL", "0s"),
         ("TERRAFORM_TOKEN_TTL", "soon"),
         ("AUTH_DEV_SKIP_VERIFY", "perhaps"),
