@@ -7,11 +7,12 @@ use futures_util::{TryStreamExt, stream};
 use opentaco_domain::actor::{Door, Subject};
 use opentaco_domain::id::{AttemptId, LockId, OperationId, StateVersionId, TokenId, WorkspaceId};
 use opentaco_domain::lock::{Holder, Lock};
+use opentaco_domain::rbac::Scope;
 use opentaco_domain::settings::Settings;
 use opentaco_domain::state::{Md5, Sha256, StateVersion};
 use opentaco_domain::tag::Tags;
 use opentaco_domain::time::Timestamp;
-use opentaco_domain::token::TokenRecord;
+use opentaco_domain::token::{TokenKind, TokenRecord};
 use opentaco_domain::workspace::{Life, Workspace};
 use opentaco_ports::driven::blobs::{BlobKey, BlobKind};
 use opentaco_ports::driven::records::{Appended, Change, ChangeKind, Record, Versioned};
@@ -111,9 +112,10 @@ pub fn landed<T: Record>(appended: Appended<T>) -> Versioned<T> {
 pub fn token(n: usize, secret: u8) -> TokenRecord {
     TokenRecord {
         id: TokenId::from_bytes(ten(n)),
-        digest: [secret; 32],
+        kind: TokenKind::Api { digest: [secret; 32] },
         owner: Subject::development("alice").unwrap(),
-        name: "terraform \"login\"".to_owned(),
+        name: "terraform \"login\"".parse().unwrap(),
+        scope: Scope::full(),
         created_at: AT,
         expires_at: Some(AT.plus(Duration::from_hours(1))),
         revoked_at: None,

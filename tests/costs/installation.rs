@@ -5,7 +5,8 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use opentaco_domain::actor::{Actor, Door, Subject};
 use opentaco_domain::id::TokenId;
-use opentaco_domain::rbac::Policy;
+
+use opentaco_domain::rbac::Rights;
 use opentaco_domain::settings::SettingsChange;
 use opentaco_domain::tag::Tags;
 use opentaco_domain::workspace::Workspace;
@@ -58,13 +59,14 @@ impl Server {
             workspaces: Arc::new(RecordStreams::new(s(), c())),
             names: Arc::new(RecordStreams::new(s(), c())),
             organizations: Arc::new(RecordStreams::new(s(), c())),
+            users: Arc::new(RecordStreams::new(s(), c())),
+            policies: Arc::new(RecordStreams::new(s(), c())),
             catalog: Arc::new(ObjectCatalog::new(s(), c())),
             versions: Arc::new(ObjectVersions::new(s(), c())),
             blobs: Arc::new(ObjectBlobs::new(s(), c())),
             tokens: Arc::new(ObjectTokens::new(s(), c())),
             clock: c(),
             entropy,
-            policy: Policy::open(),
             max_state_bytes: 64 * 1024 * 1024,
         });
         let (workspaces, state_versions) = (Workspaces::new(driven.clone()), StateVersions::new(driven));
@@ -108,5 +110,10 @@ impl Server {
 }
 
 pub fn actor() -> Actor {
-    Actor { subject: Subject::local_owner(), parent: TokenId::from_bytes([1; 10]), door: Door::Cloud }
+    Actor {
+        subject: Subject::local_owner(),
+        parent: TokenId::from_bytes([1; 10]),
+        door: Door::Cloud,
+        rights: Rights::everything(),
+    }
 }

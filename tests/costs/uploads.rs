@@ -1,5 +1,7 @@
 //! From a proposal to a committed version.
 
+use std::future::ready;
+
 use bytes::Bytes;
 use futures_util::stream;
 use md5::Digest;
@@ -28,7 +30,7 @@ async fn locking_costs_one_request_and_writing_a_version_five() {
         let proposal = Proposal { serial, lineage: Some("lineage".parse().unwrap()), md5 };
         let ticket = server.state_versions.propose(&actor(), id, &proposal, false, &[]).await.unwrap();
         let body = Box::pin(stream::iter([Ok(bytes)]));
-        server.state_versions.upload(&actor(), &ticket, body).await.unwrap();
+        server.state_versions.upload(&actor(), &ticket, body, ready(Ok(actor()))).await.unwrap();
         // Pending, bytes, outputs, record, description.
         assert_eq!(server.asked(), Asked { lists: 0, reads: 0, writes: 5 }, "version {serial}");
 

@@ -25,14 +25,14 @@ fn is_guarded(headers: &HeaderMap, form_action: &str) {
 }
 
 #[tokio::test]
-async fn every_page_is_guarded_and_only_consent_may_lead_to_the_command_line() {
+async fn every_page_is_guarded_and_only_those_of_a_checked_request_may_lead_to_its_command_line() {
     let server = start();
     let attempt = Attempt::new(&server);
     let window = window(&server);
     let identify = format!("{}/oauth/authorization", server.base_https());
     let consent = format!("{}/oauth/consent", server.base_https());
     let login = open(&window, &attempt.authorization).await;
-    is_guarded(&login.headers, "form-action 'self'");
+    is_guarded(&login.headers, "form-action 'self' http://localhost:10004");
     let cookie = login.headers[SET_COOKIE].to_str().unwrap();
     for part in ["__Host-opentaco_login=", "Path=/", "HttpOnly", "SameSite=Lax", "Secure", "Max-Age=600"] {
         assert!(cookie.contains(part), "{part} is not in {cookie}");
@@ -41,7 +41,7 @@ async fn every_page_is_guarded_and_only_consent_may_lead_to_the_command_line() {
     let first = session(&login.html);
     let wrong = post(&window, &identify, &[("session", &first), ("proof", "")]).await;
     assert!(wrong.status.is_client_error());
-    is_guarded(&wrong.headers, "form-action 'self'");
+    is_guarded(&wrong.headers, "form-action 'self' http://localhost:10004");
     let asked = post(&window, &identify, &[("session", &first), ("proof", "alice")]).await;
     is_guarded(&asked.headers, "form-action 'self' http://localhost:10004");
     assert!(asked.html.contains("10004") && asked.html.contains("alice"), "{}", asked.html);

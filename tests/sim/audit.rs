@@ -8,6 +8,7 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use opentaco_domain::actor::{Actor, Door, Subject};
 use opentaco_domain::id::TokenId;
+use opentaco_domain::rbac::Rights;
 use serde_json::Value;
 
 use crate::client::{Ledger, Told};
@@ -196,7 +197,7 @@ fn audit_uploads(streams: &BTreeMap<String, Stream>, ledger: &Ledger) -> Verdict
 
 fn auditor() -> Actor {
     let subject = Subject::development("auditor").unwrap();
-    Actor { subject, parent: TokenId::from_bytes([255; 10]), door: Door::Cloud }
+    Actor { subject, parent: TokenId::from_bytes([255; 10]), door: Door::Cloud, rights: Rights::everything() }
 }
 
 /// Every living workspace is found by its name.

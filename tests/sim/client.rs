@@ -1,6 +1,7 @@
 //! Clients that do what Terraform and people do, and remember every answer.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use opentaco_domain::actor::{Actor, Door, Subject};
 use opentaco_domain::commit::{Proposal, Ticket};
 use opentaco_domain::id::{TokenId, WorkspaceId};
 use opentaco_domain::page::PageRequest;
+use opentaco_domain::rbac::Rights;
 use opentaco_domain::settings::SettingsChange;
 use opentaco_domain::state::{Md5, StateVersion};
 use opentaco_domain::tag::Tags;
@@ -76,7 +78,12 @@ pub struct Client {
 impl Client {
     pub fn new(fleet: &Fleet, ledger: &Ledger, name: &str, token: u8) -> Self {
         let subject = Subject::development(name).unwrap();
-        let actor = Actor { subject, parent: TokenId::from_bytes([token; 10]), door: Door::Cloud };
+        let actor = Actor {
+            subject,
+            parent: TokenId::from_bytes([token; 10]),
+            door: Door::Cloud,
+            rights: Rights::everything(),
+        };
         Self { fleet: fleet.clone(), ledger: ledger.clone(), actor }
     }
 
@@ -243,7 +250,8 @@ impl Client {
         let bytes = body.clone();
         let (_, told) = self
             .ask_and_hear("uploaded", |s, a| async move {
-                s.state_versions.upload(&a, &used, Box::pin(stream::iter([Ok(bytes)]))).await
+                let still = ready(Ok(a.clone()));
+                s.state_versions.upload(&a, &used, Box::pin(stream::iter([Ok(bytes)])), still).await
             })
             .await;
         self.ledger.uploads.lock().unwrap().push(Upload { ticket, body, told });

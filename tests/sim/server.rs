@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use opentaco_domain::rbac::Policy;
+
 use opentaco_domain::workspace::{NameClaim, Workspace};
 use opentaco_object_store::{ObjectBlobs, ObjectCatalog, ObjectTokens, ObjectVersions, RecordStreams, Store};
 use opentaco_ports::driven::records::{Appended, Change, Record, Records, Versioned};
@@ -66,13 +66,14 @@ impl Server {
             workspaces,
             names,
             organizations: Arc::new(RecordStreams::new(s(), c())),
+            users: Arc::new(RecordStreams::new(s(), c())),
+            policies: Arc::new(RecordStreams::new(s(), c())),
             catalog: Arc::new(ObjectCatalog::new(s(), c())),
             versions: Arc::new(ObjectVersions::new(s(), c())),
             blobs: Arc::new(ObjectBlobs::new(s(), c())),
             tokens: Arc::new(ObjectTokens::new(s(), c())),
             clock: c(),
             entropy: Arc::new(chance.clone()),
-            policy: Policy::open(),
             max_state_bytes: 1024 * 1024,
         });
         Self { workspaces: Workspaces::new(driven.clone()), state_versions: StateVersions::new(driven) }

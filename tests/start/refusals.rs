@@ -28,6 +28,10 @@ fn a_bad_value_is_refused_with_its_setting_and_what_is_accepted() {
         ("tls", "OPENTACO_TLS", "on", "auto"),
         ("public-base-url", "OPENTACO_PUBLIC_BASE_URL", "localhost", "URL"),
         ("public-base-url", "OPENTACO_PUBLIC_BASE_URL", "https://x/path", "URL"),
+        ("tokens-access-ttl", "OPENTACO_TOKENS_ACCESS_TTL", "0s", "30d"),
+        ("tokens-refresh-ttl", "OPENTACO_TOKENS_REFRESH_TTL", "soon", "30d"),
+        ("trusted-proxies", "OPENTACO_TRUSTED_PROXIES", "everybody", "10.0.0.0/8"),
+        ("tokens-verify-pem-paths", "OPENTACO_TOKENS_VERIFY_PEM_PATHS", "v1=", "KID=PATH"),
         ("terraform-token-ttl", "OPENTACO_TERRAFORM_TOKEN_TTL", "soon", "30d"),
         ("terraform-token-ttl", "OPENTACO_TERRAFORM_TOKEN_TTL", "0s", "30d"),
         ("auth-dev-skip-verify", "OPENTACO_AUTH_DEV_SKIP_VERIFY", "maybe", "true"),
@@ -80,6 +84,89 @@ fn the_development_login_never_leaves_this_machine() {
     loose()
         .env("OPENTACO_PUBLIC_BASE_URL", "https://taco.example.com")
         .refused(&["OPENTACO_AUTH_DEV_SKIP_VERIFY"]);
+}
+
+/// The least that a provider needs, on loopback.
+fn with_provider() -> Program {
+    Program::new(&[])
+        .env("OPENTACO_AUTH_ISSUER", "https://id.example.com")
+        .env("OPENTACO_AUTH_CLIENT_ID", "opentaco")
+        .env("OPENTACO_AUTH_CLIENT_SECRET", "hunter2")
+        .env("OPENTACO_AUTH_ALLOWED_DOMAINS", "*")
+}
+
+#[test]
+fn a_provider_whose_word_nobody_can_check_is_refused() {
+    let said = with_provider()
+        .env("OPENTACO_AUTH_AUTH_URL", "https://id.example.com/auth")
+        .env("OPENTACO_AUTH_TOKEN_URL", "https://id.example.com/token")
+        .refused(&[
+            "OPENTACO_AUTH_AUTH_URL and OPENTACO_AUTH_TOKEN_URL",
+            "no source of trust for the id token: set OPENTACO_AUTH_JWKS_URL or OPENTACO_AUTH_USERINFO_URL, or leave out the endpoints to have them discovered",
+        ]);
+    assert!(!said.contains("hunter2"), "{said}");
+    with_provider().env("OPENTACO_AUTH_JWKS_URL", "http://id.example.com/keys").refused(&[
+        "OPENTACO_AUTH_JWKS_URL",
+        "http://id.example.com/keys",
+        "https",
+    ]);
+}
+
+#[test]
+fn a_provider_must_know_where_to_send_people_back_to() {
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        with_provider().env("OPENTACO_LISTEN", listen).refused(&[
+            "OPENTACO_AUTH_ISSUER",
+            listen,
+            "OPENTACO_PUBLIC_BASE_URL must be set",
+        ]);
+    }
+}
+
+#[test]
+fn settings_of_a_provider_without_one_are_not_ignored() {
+    Program::new(&[])
+        .env("OPENTACO_AUTH_CLIENT_SECRET", "hunter2")
+        .refused(&["OPENTACO_AUTH_CLIENT_SECRET", "OPENTACO_AUTH_ISSUER"]);
+    Program::new(&["-auth-issuer", "https://id.example.com"]).refused(&["OPENTACO_AUTH_CLIENT_ID"]);
+}
+
+#[test]
+fn the_development_login_goes_with_no_provider_and_no_proxy() {
+    let skip = "OPENTACO_AUTH_DEV_SKIP_VERIFY";
+    with_provider().env(skip, "true").refused(&[skip, "OPENTACO_AUTH_ISSUER", "unset one of the two"]);
+    Program::new(&["-trusted-proxies", "127.0.0.1"]).env(skip, "true").refused(&[
+        skip,
+        "OPENTACO_TRUSTED_PROXIES",
+        "unset one of the two",
+    ]);
+}
+
+#[test]
+fn an_administrator_is_somebody_who_was_checked() {
+    Program::new(&[]).env("OPENTACO_ADMINS", "dev:x").refused(&[
+        "OPENTACO_ADMINS",
+        "\"dev:x\"",
+        "nobody checks the names of the development login",
+    ]);
+    Program::new(&["-admins", "alice"]).refused(&["-admins", "\"alice\"", "alice@example.com"]);
+    Program::new(&["admin", "grant", "ci:x:y"]).refused(&["ci:x:y", "[[trust]]"]);
+}
+
+#[test]
+fn a_bad_trust_rule_is_named_with_its_file() {
+    let rule = "[[trust]]\nname = \"github\"\nissuer = \"https://ci.example.com\"\naudience = \"taco\"\n\
+                claims = { sub = \"repo:a/*\" }\n";
+    let start = "[[trust]] rule \"github\" in ";
+    for (more, words) in [
+        ("", "role is missing"),
+        ("role = \"root\"", "role is \"root\"; accepted: reader"),
+        ("role = \"writer\"\nttl = \"48h\"", "ttl is \"48h\"; accepted: a duration above 0 and at most 24h"),
+        ("role = \"writer\"\nunits = \"app/*\"", "unknown key units; did you mean unit?"),
+    ] {
+        Program::new(&[]).file(&format!("{rule}{more}")).refused(&[start, "settings.toml", words]);
+    }
+    Program::new(&[]).env("OPENTACO_TRUST", "x").refused(&["unknown environment variable OPENTACO_TRUST"]);
 }
 
 #[test]

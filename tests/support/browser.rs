@@ -7,6 +7,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder, StatusCode, Url};
 use scraper::{ElementRef, Html, Selector};
 
+use crate::provider::Provider;
 use crate::server::Server;
 
 /// More pages than any login has.
@@ -19,6 +20,13 @@ pub enum Who {
     Code(String),
     /// Types a name into the development login.
     Name(String),
+    /// Has an account at the provider; see [`Browser::through`].
+    Provider {
+        /// The login name there.
+        login: String,
+        /// What they say there: whether they log in and let the server know who they are, or cancel.
+        answer: Answer,
+    },
 }
 
 impl Who {
@@ -32,9 +40,20 @@ impl Who {
         Self::Name(name.into())
     }
 
+    /// A user of the provider, who lets the server know who they are.
+    pub fn known_as(login: &str) -> Self {
+        Self::Provider { login: login.into(), answer: Answer::Allow }
+    }
+
+    /// Somebody who cancels on the first page of the provider.
+    pub fn cancelling() -> Self {
+        Self::Provider { login: String::new(), answer: Answer::Deny }
+    }
+
     fn types(&self) -> &str {
         match self {
             Self::Code(text) | Self::Name(text) => text,
+            Self::Provider { .. } => panic!("who logs in at the provider types nothing into our page"),
         }
     }
 }
@@ -51,7 +70,8 @@ pub enum Answer {
 /// A browser window with a cookie jar of its own.
 pub struct Browser {
     client: Client,
-    host: String,
+    hosts: Vec<String>,
+    provider: Option<String>,
 }
 
 /// A page that arrived, with what can be done on it.
@@ -84,6 +104,9 @@ pub struct Form {
     pub buttons: Vec<Button>,
 }
 
+/// What a person types into a form, by the name of the input.
+type Typed<'a> = [(&'a str, &'a str)];
+
 /// A button that sends its form.
 #[derive(Clone, Debug)]
 pub struct Button {
@@ -97,7 +120,7 @@ pub struct Button {
 
 /// What a click or an address leads to.
 pub enum Stop {
-    /// A page of the server.
+    /// A page of the server, or of the provider.
     Page(Box<Page>),
     /// An address elsewhere: the program that asked for the login.
     Elsewhere(Url),
@@ -107,7 +130,25 @@ impl Browser {
     /// Opens a window that trusts the server's development certificate.
     pub fn new(server: &Server) -> Self {
         let client = crate::client::http(server).cookie_store(true).redirect(Policy::none());
-        Self { client: client.build().expect("a client"), host: server.host() }
+        Self { client: client.build().expect("a client"), hosts: vec![server.host()], provider: None }
+    }
+
+    /// Opens a window that also follows the server to the provider and back.
+    pub fn through(server: &Server, provider: &Provider) -> Self {
+        Self { provider: Some(provider.authority()), ..Self::new(server) }.trusting(&provider.authority())
+    }
+
+    /// Opens a window that knows the provider alone.
+    pub fn at(provider: &Provider) -> Self {
+        let client = crate::client::plain().cookie_store(true).redirect(Policy::none());
+        let host = provider.authority();
+        Self { client: client.build().expect("a client"), hosts: vec![host.clone()], provider: Some(host) }
+    }
+
+    /// Follows redirects to that `HOST:PORT`, too: a second server, or a proxy.
+    pub fn trusting(mut self, host: &str) -> Self {
+        self.hosts.push(host.to_owned());
+        self
     }
 
     /// Walks from the address that Terraform printed to the address that Terraform waits for.
@@ -121,7 +162,9 @@ impl Browser {
                 Stop::Elsewhere(url) => return url,
                 Stop::Page(page) => page,
             };
-            stop = if let Some((form, button)) = page.consent(answer) {
+            stop = if self.provider.as_deref() == Some(&authority(&page.url)) {
+                self.answer_provider(&page, who).await
+            } else if let Some((form, button)) = page.consent(answer) {
                 self.submit(&page, form, Some(button), None).await
             } else {
                 assert!(!typed, "the login page came back: {page:?}");
@@ -131,6 +174,20 @@ impl Browser {
             };
         }
         panic!("the login did not end after {MOST_PAGES} pages");
+    }
+
+    /// Does on a page of the provider what this person wants: logs in, goes on, or cancels.
+    pub async fn answer_provider(&self, page: &Page, who: &Who) -> Stop {
+        let Who::Provider { login, answer } = who else { panic!("who has no account there: {page:?}") };
+        if *answer == Answer::Deny {
+            return self.open(page.link("[ Cancel ]").as_str()).await;
+        }
+        let [form] = &page.forms[..] else { panic!("not one form: {page:?}") };
+        let password = ("password", "any");
+        let all = [("login", login.as_str()), password];
+        // The page of consent has a form, too, but nothing to type.
+        let typed = if form.visible.is_empty() { &[][..] } else { &all[..] };
+        self.send(page, form, form.buttons.first(), typed).await
     }
 
     /// Types something into the login page behind an address, and gives what follows.
@@ -153,7 +210,7 @@ impl Browser {
         }
     }
 
-    /// Opens an address and follows redirects as long as they stay on the server.
+    /// Opens an address and follows redirects as long as they stay on the server, or where this window follows it.
     pub async fn open(&self, url: &str) -> Stop {
         self.follow(self.client.get(url)).await
     }
@@ -166,10 +223,13 @@ impl Browser {
         button: Option<&Button>,
         typed: Option<&str>,
     ) -> Stop {
+        let typed: Vec<_> = typed.map(|typed| (form.visible[0].as_str(), typed)).into_iter().collect();
+        self.send(page, form, button, &typed).await
+    }
+
+    async fn send(&self, page: &Page, form: &Form, button: Option<&Button>, typed: &Typed<'_>) -> Stop {
         let mut fields = form.hidden.clone();
-        if let Some(typed) = typed {
-            fields.push((form.visible[0].clone(), typed.to_owned()));
-        }
+        fields.extend(typed.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
         fields.extend(button.and_then(|button| button.field.clone()));
         let action = button.and_then(|button| button.action.clone()).unwrap_or_else(|| form.action.clone());
         if form.post {
@@ -189,7 +249,7 @@ impl Browser {
                 return Stop::Page(Box::new(Page::read(response).await));
             };
             let target = response.url().join(&target).expect("an address");
-            if authority(&target) != self.host {
+            if !self.hosts.contains(&authority(&target)) {
                 return Stop::Elsewhere(target);
             }
             request = self.client.get(target);
@@ -229,6 +289,15 @@ impl Page {
                 self.html
             ),
         }
+    }
+
+    /// Where the link with that text leads.
+    pub fn link(&self, text: &str) -> Url {
+        let html = Html::parse_document(&self.html);
+        let found = html.select(&selector("a")).find(|link| link.text().collect::<String>().trim() == text);
+        let href = found.and_then(|link| link.attr("href"));
+        let href = href.unwrap_or_else(|| panic!("{}: no link {text}: {}", self.status, self.html));
+        self.url.join(href).expect("an address")
     }
 
     /// The form and button of a consent page; nothing on any other page.

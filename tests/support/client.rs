@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::browser::{Answer, Browser, Who, development_ca};
+use crate::provider::Provider;
 use crate::server::Server;
 
 /// The media type of the cloud API.
@@ -18,9 +19,14 @@ pub const REDIRECT: &str = "http://localhost:10004/login";
 
 /// A client that trusts the server's development certificate and no other.
 pub fn http(server: &Server) -> ClientBuilder {
+    plain().tls_certs_only(development_ca(server))
+}
+
+/// A client that talks to loopback addresses over plain http, and trusts no certificate.
+pub fn plain() -> ClientBuilder {
     // The first caller wins; that it is already there is what the others want.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().no_proxy().tls_certs_only(development_ca(server))
+    Client::builder().no_proxy().tls_certs_only([])
 }
 
 /// One attempt to log in as Terraform does: what is asked, and the secret that proves who asked.
@@ -80,8 +86,18 @@ impl Attempt {
 
 /// Logs in and gives the token that `terraform login` would store.
 pub async fn login(server: &Server, who: &Who) -> String {
+    login_in(&Browser::new(server), server, who).await
+}
+
+/// Logs in at the provider that the server leads to, in a window of its own, and gives the token.
+pub async fn login_through(server: &Server, provider: &Provider, login: &str) -> String {
+    login_in(&Browser::through(server, provider), server, &Who::known_as(login)).await
+}
+
+/// Logs in in that window and gives the token.
+pub async fn login_in(browser: &Browser, server: &Server, who: &Who) -> String {
     let attempt = Attempt::new(server);
-    let arrived = Browser::new(server).log_in(&attempt.authorization, who, Answer::Allow).await;
+    let arrived = browser.log_in(&attempt.authorization, who, Answer::Allow).await;
     let (status, answer) = attempt.exchange(server, &attempt.code(&arrived)).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     let token = answer["access_token"].as_str().expect("an access token");

@@ -2,8 +2,11 @@
 //!
 //! - [`server`] starts, stops, kills and restarts `opentacosvc`;
 //! - [`browser`] walks the login pages as a person would;
+//! - [`chromium`] is a real browser, for what only a browser enforces;
+//! - [`provider`] is a real `OpenID` provider, [`issuer`] an issuer of CI tokens;
 //! - [`client`] speaks the cloud API without Terraform, [`caller`] also to a server that dies;
 //! - [`seaweed`] is a real S3 server, [`proxy`] counts what it is asked;
+//! - [`alternating`] spreads requests over several servers, [`port`] keeps a port for one that starts later;
 //! - [`terraform`] runs the real client in a home folder of its own, [`running`] is such a command;
 //! - [`wait`] waits for conditions, so that nothing here waits for time to pass.
 //!
@@ -25,9 +28,15 @@
     reason = "tests bound their waits by the real clock and find the real clients through the environment"
 )]
 
+pub mod alternating;
 pub mod browser;
 pub mod caller;
+pub mod chromium;
 pub mod client;
+pub mod issuer;
+pub mod port;
+mod programs;
+pub mod provider;
 pub mod proxy;
 pub mod running;
 pub mod seaweed;

@@ -1,9 +1,12 @@
 //! A proxy that passes bytes on and remembers which requests it saw.
 
-use std::io::{Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+
+/// More bytes than the head of any request here has.
+const MOST_HEAD: u64 = 64 * 1024;
 
 /// A proxy before a server on the loopback interface. It lives as long as the process.
 #[derive(Debug)]
@@ -54,6 +57,12 @@ fn pass(mut from: TcpStream, mut to: TcpStream, mut look: impl FnMut(&[u8])) {
     }
     // Either side may have gone already.
     let _ = (to.shutdown(Shutdown::Write), from.shutdown(Shutdown::Read));
+}
+
+/// The lines of a request's head, without the empty one at its end; nothing if the caller has hung up.
+pub(crate) fn read_head(from: &mut impl BufRead) -> io::Result<Vec<String>> {
+    // A head that is longer than any client's is cut off.
+    from.take(MOST_HEAD).lines().take_while(|line| !line.as_ref().is_ok_and(String::is_empty)).collect()
 }
 
 /// Remembers a request whose head begins here. A client waits for its answer before it asks again on a connection, so a

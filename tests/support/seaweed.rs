@@ -15,6 +15,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::signer::Signer;
 use rustix::process::getpid;
 
+use crate::programs::{on_path, or_skipped};
 use crate::server::repository;
 use crate::wait::until;
 
@@ -67,13 +68,11 @@ impl Seaweed {
     pub fn find() -> Option<&'static Self> {
         static SERVER: OnceLock<Option<Seaweed>> = OnceLock::new();
         let found = SERVER.get_or_init(|| binary().map(|binary| Self::start(&binary)));
-        if found.is_none() {
-            let notice = "no SeaweedFS found: run tests/run once (it installs one into .clients/), \
-                          put weed on the PATH, or name it in OPENTACO_TEST_WEED";
-            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{notice}");
-            eprintln!("SKIPPED, {notice}");
-        }
-        found.as_ref()
+        or_skipped(
+            found.as_ref(),
+            "no SeaweedFS found: run tests/run once (it installs one into .clients/), put weed on the PATH, or name it \
+             in OPENTACO_TEST_WEED",
+        )
     }
 
     fn start(binary: &Path) -> Self {
@@ -214,12 +213,8 @@ pub fn variables(port: u16, identity: Identity) -> Vec<(String, String)> {
 
 fn binary() -> Option<PathBuf> {
     let named = std::env::var_os("OPENTACO_TEST_WEED").map(PathBuf::from);
-    let on_path = || {
-        let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).map(|folder| folder.join("weed")).find(|file| file.is_file())
-    };
     let installed = || Some(repository().join(".clients/bin/weed")).filter(|file| file.is_file());
-    named.or_else(on_path).or_else(installed)
+    named.or_else(|| on_path("weed")).or_else(installed)
 }
 
 /// Eight ports that nobody listens on; all held at once, so that they differ.

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::programs::{on_path, or_skipped};
 use crate::running::{Ran, Running, Terminal};
 use crate::server::{Server, repository};
 use crate::wait::Transcript;
@@ -34,27 +35,20 @@ impl Terraform {
     ///
     /// Without it: a failure in CI, and elsewhere a notice that the test was skipped.
     pub fn find(release: Release) -> Option<Self> {
-        let (variable, on_path, installed) = match release {
+        let (variable, may_be_on_path, installed) = match release {
             Release::V1_11 => ("OPENTACO_TEST_TERRAFORM", true, "terraform"),
             Release::V1_15 => ("OPENTACO_TEST_TERRAFORM_1_15", false, "terraform-1.15"),
         };
         let named = std::env::var_os(variable).map(PathBuf::from);
-        let on_path = || {
-            let path = std::env::var_os("PATH").filter(|_| on_path)?;
-            std::env::split_paths(&path).map(|folder| folder.join("terraform")).find(|file| file.is_file())
-        };
+        let on_path = || on_path("terraform").filter(|_| may_be_on_path);
         let installed =
             || Some(repository().join(".clients/bin").join(installed)).filter(|file| file.is_file());
         let found = named.or_else(on_path).or_else(installed).map(Self);
-        if found.is_none() {
-            let notice = format!(
-                "no terraform found for {release:?}: run tests/run once (it installs one into .clients/), \
-                 or name it in {variable}"
-            );
-            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{notice}");
-            eprintln!("SKIPPED, {notice}");
-        }
-        found
+        let notice = format!(
+            "no terraform found for {release:?}: run tests/run once (it installs one into .clients/), or name it in \
+             {variable}"
+        );
+        or_skipped(found, &notice)
     }
 }
 

@@ -22,6 +22,18 @@ pub fn until<T>(limit: Duration, what: &str, mut ask: impl FnMut() -> Option<T>)
     }
 }
 
+/// Asks again and again, like [`until`], where asking is itself a matter of waiting; a refusal says what was seen instead.
+pub async fn eventually<T>(limit: Duration, mut ask: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let start = Instant::now();
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(seen) => assert!(start.elapsed() < limit, "waited {limit:?} in vain: {seen}"),
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
 /// What a process has printed so far, growing while it runs.
 #[derive(Clone, Default)]
 pub struct Transcript(Arc<(Mutex<String>, Condvar)>);
