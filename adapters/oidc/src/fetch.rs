@@ -58,7 +58,12 @@ pub(crate) struct Fetch(Client);
 
 impl Fetch {
     pub(crate) fn new() -> Result<Self, OpenError> {
-        let client = Client::builder().redirect(Policy::none()).timeout(WHOLE).connect_timeout(CONNECT);
+        let client = Client::builder()
+            // Some providers refuse whoever does not name themselves.
+            .user_agent(concat!("opentaco/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .timeout(WHOLE)
+            .connect_timeout(CONNECT);
         client.build().map(Self).map_err(|error| OpenError::Client(innermost(&error)))
     }
 

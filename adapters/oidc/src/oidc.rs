@@ -1,5 +1,6 @@
 //! Ordinary `OpenID` Connect: the authorization-code flow with PKCE.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use openidconnect::core::{
@@ -71,7 +72,7 @@ impl Oidc {
         let (url, ..) = request
             .add_scopes(self.settings.scopes.iter().cloned().map(Scope::new))
             .set_pkce_challenge(challenge(ask)?)
-            .set_redirect_uri(std::borrow::Cow::Owned(redirect(ask)?))
+            .set_redirect_uri(Cow::Owned(redirect(ask)?))
             .url();
         Ok(url.into())
     }
@@ -87,11 +88,13 @@ impl Oidc {
         };
         let said: Vec<&Claims> = signed.iter().chain(&told).collect();
         let sub = said.first().and_then(|claims| claims.text("sub"));
-        let (claim, trust) = (&self.settings.groups_claim, self.settings.email_verified);
+        let trust = self.settings.email_verified;
         if said.is_empty() {
-            return Err(self.refused("it sent no id token, and no userinfo endpoint is known"));
+            return Err(
+                self.refused("it sent no id token that can be verified, and no userinfo endpoint is known")
+            );
         }
-        identity(&self.settings.issuer, sub, &said, claim, trust)
+        identity(&self.settings.issuer, sub, &said, self.groups_claim(), trust)
     }
 
     pub(crate) fn facts(&self) -> ProviderFacts {
@@ -118,7 +121,7 @@ impl Oidc {
         let request = client
             .exchange_code(AuthorizationCode::new(code.to_owned()))
             .set_pkce_verifier(PkceCodeVerifier::new(ask.verifier.expose().clone()))
-            .set_redirect_uri(std::borrow::Cow::Owned(redirect(ask)?));
+            .set_redirect_uri(Cow::Owned(redirect(ask)?));
         request.request_async(&self.fetch).await.map_err(|error| self.not_exchanged(&error))
     }
 
@@ -138,8 +141,11 @@ impl Oidc {
 
     /// Whether userinfo may have what the id token has not.
     fn lacks(&self, claims: &Claims) -> bool {
-        let claim = &self.settings.groups_claim;
-        !claims.has_email() || (!claim.is_empty() && claims.groups(claim).is_none())
+        !claims.has_email() || self.groups_claim().is_some_and(|claim| claims.groups(claim).is_none())
+    }
+
+    fn groups_claim(&self) -> Option<&str> {
+        Some(self.settings.groups_claim.as_str()).filter(|claim| !claim.is_empty())
     }
 
     /// What the userinfo endpoint says, which must be of the same person.

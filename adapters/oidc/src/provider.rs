@@ -90,7 +90,7 @@ pub(crate) fn identity(
     issuer: &str,
     sub: Option<&str>,
     said: &[&Claims],
-    groups_claim: &str,
+    groups_claim: Option<&str>,
     trust: EmailVerified,
 ) -> Result<Identity, IdpError> {
     let subject = sub.and_then(|sub| Subject::of_provider(sub).ok());
@@ -102,7 +102,8 @@ pub(crate) fn identity(
         EmailVerified::Claim => mail.is_some_and(|claims| claims.email_verified()),
     };
     let email_verified = email.is_some() && vouched;
-    let groups = said.iter().find_map(|claims| claims.groups(groups_claim)).unwrap_or_default();
+    let groups = groups_claim.and_then(|claim| said.iter().find_map(|claims| claims.groups(claim)));
+    let groups = groups.unwrap_or_default();
     Ok(Identity { subject, email, email_verified, groups })
 }
 

@@ -194,13 +194,18 @@ impl Source {
     async fn discover(&self) -> Result<Known, FetchError> {
         let mut url = self.url.clone();
         url.set_path(&format!("{}/.well-known/openid-configuration", slashless(self.url.path())));
-        let document: Document = self.fetch.json(get(&url)).await?;
+        let document = self.fetch.json(get(&url)).await?;
+        self.read(document).map_err(|kind| FetchError::new(&url, kind))
+    }
+
+    /// What a document says, if it may be believed.
+    fn read(&self, document: Document) -> Result<Known, Kind> {
         let same = match self.naming {
             Naming::Exact => document.issuer == self.issuer,
             Naming::EitherSlash => slashless(&document.issuer) == slashless(&self.issuer),
         };
         if !same {
-            return Err(self.failed(Kind::OtherIssuer));
+            return Err(Kind::OtherIssuer);
         }
         let client_auth = match &document.token_endpoint_auth_methods_supported {
             Some(methods) if self.given.token.is_none() => ClientAuth::among(methods),
@@ -216,7 +221,7 @@ impl Source {
         // Who is reached by https must not send our secret, or look for keys, where anybody can listen or answer.
         let is_safe = |url: &Url| url.scheme() == "https" || (self.url.scheme() == "http" && is_web(url));
         if !said.into_iter().flatten().all(is_safe) {
-            return Err(self.failed(Kind::NotHttps));
+            return Err(Kind::NotHttps);
         }
         let endpoints = Endpoints {
             authorization: pick(&self.given.authorization, document.authorization_endpoint),
@@ -224,12 +229,8 @@ impl Source {
             keys: pick(&self.given.keys, document.jwks_uri),
             userinfo: pick(&self.given.userinfo, document.userinfo_endpoint),
         };
-        let issuer = IssuerUrl::new(document.issuer).map_err(|_| self.failed(Kind::OtherIssuer))?;
+        let issuer = IssuerUrl::new(document.issuer).map_err(|_| Kind::OtherIssuer)?;
         Ok(Known { issuer, endpoints, client_auth, keys: None })
-    }
-
-    fn failed(&self, kind: Kind) -> FetchError {
-        FetchError::new(&self.url, kind)
     }
 
     fn remembered(&self) -> Option<Arc<Known>> {
@@ -261,4 +262,37 @@ impl ClientAuth {
 /// A text without one `/` at its end.
 pub(crate) fn slashless(text: &str) -> &str {
     text.strip_suffix('/').unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::tests::{TestClock, prepare};
+
+    #[test]
+    fn who_is_reached_by_https_names_nothing_without() {
+        prepare();
+        let source = |issuer: &str| {
+            let clock = Arc::<TestClock>::default();
+            Source::new(issuer, Naming::Exact, Endpoints::default(), Fetch::new().unwrap(), clock).unwrap()
+        };
+        let names = ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"];
+        for name in names {
+            for (issuer, endpoint, good) in [
+                ("https://id.example", "https://other.example/x", true),
+                ("https://id.example", "http://id.example/x", false),
+                ("https://id.example", "ftp://id.example/x", false),
+                ("https://id.example", "javascript:alert(1)", false),
+                ("http://id.example", "http://id.example/x", true),
+                ("http://id.example", "https://id.example/x", true),
+                ("http://id.example", "javascript:alert(1)", false),
+            ] {
+                let document = serde_json::from_value(json!({ "issuer": issuer, name: endpoint })).unwrap();
+                let read = source(issuer).read(document);
+                assert_eq!(read.is_ok(), good, "{issuer} {name} {endpoint}");
+            }
+        }
+    }
 }

@@ -14,8 +14,9 @@ use crate::source::{Known, Source};
 /// How far clocks may differ, in seconds.
 const TOLERANCE: i64 = 30;
 
-/// The algorithms that are believed: those of key pairs. A key that is public must never count as a shared secret.
-const ALGORITHMS: [CoreJwsSigningAlgorithm; 10] = [
+/// The algorithms that are believed: those of key pairs, as far as the library verifies them. A key that is public must
+/// never count as a shared secret.
+const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
@@ -24,7 +25,6 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 10] = [
     CoreJwsSigningAlgorithm::RsaSsaPssSha512,
     CoreJwsSigningAlgorithm::EcdsaP256Sha256,
     CoreJwsSigningAlgorithm::EcdsaP384Sha384,
-    CoreJwsSigningAlgorithm::EcdsaP521Sha512,
     CoreJwsSigningAlgorithm::EdDsa,
 ];
 

@@ -92,7 +92,7 @@ impl WorkOs {
         *request.body_mut() = serde_json::to_vec(&exchange).unwrap_or_default();
         let answer: Answer = self.fetch.json(request).await.map_err(|error| failed(issuer, &error))?;
         let id = answer.user.text("id");
-        identity(issuer, id, &[&answer.user], "", self.settings.email_verified)
+        identity(issuer, id, &[&answer.user], None, self.settings.email_verified)
     }
 
     pub(crate) fn facts(&self) -> ProviderFacts {

@@ -11,16 +11,16 @@ use crate::{OpenError, Provider, ProviderSettings};
 
 const DOCUMENT: &str = "/.well-known/openid-configuration";
 
-fn url(world: &World, path: &str) -> Option<Url> {
-    Some(Url::parse(&world.fake.url(path)).unwrap())
+fn url(world: &World, path: &str) -> Url {
+    Url::parse(&world.fake.url(path)).unwrap()
 }
 
 /// A world in which nothing can be discovered.
 fn told() -> World {
     let mut world = World::new();
     world.fake.says_json(DOCUMENT, &json!({ "issuer": "https://not.here" }));
-    world.settings.auth_url = url(&world, "/authorize");
-    world.settings.token_url = url(&world, "/token");
+    world.settings.auth_url = Some(url(&world, "/authorize"));
+    world.settings.token_url = Some(url(&world, "/token"));
     world
 }
 
@@ -32,7 +32,7 @@ fn error(settings: &ProviderSettings) -> Option<OpenError> {
 #[tokio::test]
 async fn with_keys_the_id_token_is_verified_and_nothing_is_discovered() {
     let mut world = told();
-    world.settings.jwks_url = url(&world, "/keys");
+    world.settings.jwks_url = Some(url(&world, "/keys"));
     assert_eq!(world.login().await.unwrap().subject.as_str(), "oidc:alice");
     let asked = world.fake.asked("/token").remove(0);
     assert!(asked.headers["authorization"].starts_with("Basic "));
@@ -46,7 +46,7 @@ async fn with_keys_the_id_token_is_verified_and_nothing_is_discovered() {
 #[tokio::test]
 async fn with_userinfo_alone_that_says_who_it_is() {
     let mut world = told();
-    world.settings.userinfo_url = url(&world, "/userinfo");
+    world.settings.userinfo_url = Some(url(&world, "/userinfo"));
     world.fake.says_json(
         "/userinfo",
         &json!({ "sub": "bob", "email": "bob@example.com", "email_verified": true, "groups": "admins" }),
@@ -69,7 +69,7 @@ async fn with_userinfo_alone_that_says_who_it_is() {
 #[tokio::test]
 async fn the_browser_can_go_while_the_keys_cannot_be_had() {
     let mut world = told();
-    world.settings.jwks_url = url(&world, "/keys");
+    world.settings.jwks_url = Some(url(&world, "/keys"));
     world.fake.is_down(true);
     let provider = world.provider();
     let to = provider.authorization_url(&ask(), "s").await.unwrap();
@@ -85,8 +85,8 @@ async fn what_is_set_wins_over_what_is_discovered() {
     document["token_endpoint_auth_methods_supported"] = json!(["client_secret_post"]);
     document["userinfo_endpoint"] = world.fake.url("/trap").into();
     world.fake.says_json(DOCUMENT, &document);
-    world.settings.token_url = url(&world, "/token");
-    world.settings.userinfo_url = url(&world, "/userinfo");
+    world.settings.token_url = Some(url(&world, "/token"));
+    world.settings.userinfo_url = Some(url(&world, "/userinfo"));
     world.fake.says_json("/userinfo", &json!({ "sub": "alice", "groups": ["x"] }));
     let identity = world.login_but(&json!({ "groups": null })).await.unwrap();
     assert!(identity.groups.contains("x"));
@@ -95,7 +95,7 @@ async fn what_is_set_wins_over_what_is_discovered() {
     // The authorization endpoint is still the discovered one.
     let to = world.provider().authorization_url(&ask(), "s").await.unwrap();
     assert!(to.starts_with(&world.fake.url("/authorize?")));
-    world.settings.auth_url = url(&world, "/other?tenant=1");
+    world.settings.auth_url = Some(url(&world, "/other?tenant=1"));
     let to = world.provider().authorization_url(&ask(), "s").await.unwrap();
     assert!(to.starts_with(&world.fake.url("/other?tenant=1&")), "{to}");
 }

@@ -133,12 +133,11 @@ fn converse(stream: &TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> {
         answer
     });
     let answer = answer.unwrap_or_else(|| Answer::json(404, &Value::Null));
-    let mut head = format!("HTTP/1.1 {} X\r\nConnection: close\r\n", answer.status);
-    for (name, value) in &answer.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
     let mut stream = stream;
-    stream.write_all(head.as_bytes())?;
+    write!(stream, "HTTP/1.1 {} X\r\nConnection: close\r\n", answer.status)?;
+    for (name, value) in &answer.headers {
+        write!(stream, "{name}: {value}\r\n")?;
+    }
     stream.write_all(b"\r\n")?;
     // No length: the body ends with the connection, so a reader that trusted a length would read all of it.
     stream.write_all(&answer.body)

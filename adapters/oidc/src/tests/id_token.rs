@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
+use opentaco_domain::secret::Secret;
 use opentaco_ports::driven::idp::IdentityProvider;
 use serde_json::{Value, json};
 
-use super::world::{CODE, Key, SECRET, World, ask, refusal, shared_secret};
+use super::world::{CODE, Key, World, ask, refusal, shared_secret};
 
 #[tokio::test]
 async fn a_token_for_somebody_else_is_refused() {
@@ -83,9 +84,11 @@ async fn an_unsigned_token_is_refused() {
 
 #[tokio::test]
 async fn what_everybody_knows_is_no_key() {
-    let world = World::with_key(Key::Rs256);
+    let mut world = World::with_key(Key::Rs256);
     let jwk = world.key.jwk("k1");
-    for secret in [SECRET, &jwk.to_string(), jwk["n"].as_str().unwrap(), ""] {
+    let client_secret = "a client secret that is long enough for HS256";
+    world.settings.client_secret = Some(Secret::new(client_secret.to_owned()));
+    for secret in [client_secret, &jwk.to_string(), jwk["n"].as_str().unwrap()] {
         world.answer_token(Some(&shared_secret(secret, &world.claims())));
         assert!(refusal(world.login().await).contains("asymmetric"));
     }
@@ -119,10 +122,16 @@ async fn keys_that_nobody_understands_do_not_hide_the_others() {
 }
 
 #[tokio::test]
-async fn dates_and_truths_as_texts_spoil_nothing() {
+async fn dates_and_truths_as_texts_and_empty_claims_spoil_nothing() {
     let world = World::new();
     let odd = json!({ "updated_at": "2025-11-25T12:00:00.000Z", "email_verified": "true", "name": "Ä" });
     assert!(world.login_but(&odd).await.unwrap().email_verified);
+    let mut empty = world.claims();
+    for name in ["email", "email_verified", "groups", "picture", "address", "nbf", "amr"] {
+        empty[name] = Value::Null;
+    }
+    world.answer(&empty);
+    assert_eq!(world.login().await.unwrap().email, None);
 }
 
 #[tokio::test]

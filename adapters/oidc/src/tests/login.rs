@@ -23,10 +23,11 @@ async fn the_browser_goes_to_the_provider_with_everything_that_binds_the_login()
     let url = world.provider().authorization_url(&ask(), "state/1").await.unwrap();
     assert!(url.starts_with(&world.fake.url("/authorize?")), "{url}");
     let query = query(&url);
-    // RFC 7636: base64url of the SHA-256 of the verifier, without padding.
-    let challenge = "VoYmGgkCM1dN_aMt0nVDNiKN3VKPQ0jFKd2hLfhnGGw";
+    // RFC 7636: base64url of the SHA-256 of the verifier, without padding; worked out by another program.
+    let challenge = "fD3GLJ_KzCDB0w6uDOSFNNdflrHwtv8Cizh6P5pJkfQ";
     let expected = [
         ("client_id", CLIENT),
+        ("code_challenge", challenge),
         ("code_challenge_method", "S256"),
         ("nonce", "nonce-1"),
         ("redirect_uri", "https://taco.example/oauth/oidc-callback"),
@@ -37,15 +38,13 @@ async fn the_browser_goes_to_the_provider_with_everything_that_binds_the_login()
     for (name, value) in expected {
         assert_eq!(query.get(name).map(String::as_str), Some(value), "{name}");
     }
-    assert_eq!(query.get("code_challenge").map(String::len), Some(challenge.len()));
-    assert_eq!(query.len(), expected.len() + 1, "{query:?}");
+    assert_eq!(query.len(), expected.len(), "{query:?}");
     assert!(!url.contains(VERIFIER) && !url.contains(SECRET));
 }
 
 #[tokio::test]
 async fn who_logs_in_is_who_the_id_token_says() {
-    for key in [Key::new(), Key::Es256(jwt_simple::prelude::ES256KeyPair::generate()), Key::Rs256, Key::Ps256]
-    {
+    for key in [Key::new(), Key::Es256, Key::Rs256, Key::Ps256] {
         let world = World::with_key(key);
         let identity = world.login().await.unwrap();
         assert_eq!(identity.subject.as_str(), "oidc:alice");

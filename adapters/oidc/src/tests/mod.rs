@@ -10,3 +10,5 @@ mod silence;
 mod workloads;
 mod workos;
 mod world;
+
+pub(crate) use world::{TestClock, prepare};

@@ -1,7 +1,7 @@
 //! Secrets, codes, tokens and what a provider answers stand in no log and no error.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use opentaco_ports::driven::idp::{IdentityProvider, IdpError};
 use serde_json::json;
@@ -10,7 +10,16 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::fake::Answer;
 use super::world::{ACCESS, CODE, SECRET, VERIFIER, World, ask};
 
-/// Everything that was logged.
+/// Everything that the tests of this process have logged.
+static LOG: LazyLock<Log> = LazyLock::new(|| {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false);
+    // For the whole process: which events are of interest is remembered for all threads together.
+    tracing::subscriber::set_global_default(subscriber.with_max_level(tracing::Level::TRACE).finish())
+        .unwrap();
+    log
+});
+
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -39,11 +48,13 @@ impl Log {
     }
 }
 
+/// Starts to listen.
+pub(super) fn listen() {
+    LazyLock::force(&LOG);
+}
+
 #[tokio::test]
 async fn what_is_secret_stands_in_no_log_and_no_error() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_max_level(tracing::Level::TRACE);
-    let guard = tracing::subscriber::set_default(subscriber.with_ansi(false).finish());
     let world = World::new();
     let body = "what-the-provider-says";
     let token = world.key.sign("k1", &world.claims_but(&json!({ "nonce": body })));
@@ -68,8 +79,7 @@ async fn what_is_secret_stands_in_no_log_and_no_error() {
     keep(world.login().await.unwrap_err());
     world.fake.says("/.well-known/openid-configuration", page());
     keep(world.provider().authorization_url(&ask(), "state-of-the-login").await.unwrap_err());
-    drop(guard);
-    let text = format!("{}{}{:?}", log.text(), errors.join("\n"), world.settings);
+    let text = format!("{}{}{:?}", LOG.text(), errors.join("\n"), world.settings);
     assert!(text.contains("OIDC: Configuration loaded"), "{text}");
     assert!(text.contains("OIDC: Configuration not loaded"), "{text}");
     for secret in [SECRET, CODE, ACCESS, VERIFIER, body, "nonce-1", "state-of-the-login", token.as_str()] {

@@ -27,9 +27,11 @@ pub(super) const VERIFIER: &str = "verifier-verifier-verifier-verifier-verifier"
 /// RSA keys take long to make.
 static RSA: LazyLock<RS256KeyPair> = LazyLock::new(|| RS256KeyPair::generate(2048).unwrap());
 
+static EC: LazyLock<ES256KeyPair> = LazyLock::new(ES256KeyPair::generate);
+
 /// Time as a test wants it.
 #[derive(Default)]
-pub(super) struct TestClock {
+pub(crate) struct TestClock {
     wall: AtomicI64,
     mono: AtomicU64,
 }
@@ -61,23 +63,23 @@ impl Clock for TestClock {
 
 /// A key pair of a provider, by the name of its algorithm.
 pub(super) enum Key {
-    EdDsa(Ed25519KeyPair),
-    Es256(ES256KeyPair),
+    EdDsa(Box<Ed25519KeyPair>),
+    Es256,
     Rs256,
     Ps256,
 }
 
 impl Key {
     pub(super) fn new() -> Self {
-        Self::EdDsa(Ed25519KeyPair::generate())
+        Self::EdDsa(Box::new(Ed25519KeyPair::generate()))
     }
 
     /// A token of that payload, its header naming the key `kid`.
     pub(super) fn sign(&self, kid: &str, payload: &Value) -> String {
         let claims = bare(payload);
         match self {
-            Self::EdDsa(key) => key.clone().with_key_id(kid).sign(claims),
-            Self::Es256(key) => key.clone().with_key_id(kid).sign(claims),
+            Self::EdDsa(key) => Ed25519KeyPair::clone(key).with_key_id(kid).sign(claims),
+            Self::Es256 => ES256KeyPair::from_bytes(&EC.to_bytes()).unwrap().with_key_id(kid).sign(claims),
             Self::Rs256 => RSA.clone().with_key_id(kid).sign(claims),
             Self::Ps256 => {
                 PS256KeyPair::from_der(&RSA.to_der().unwrap()).unwrap().with_key_id(kid).sign(claims)
@@ -90,7 +92,7 @@ impl Key {
     pub(super) fn jwk(&self, kid: &str) -> Value {
         let text = match self {
             Self::EdDsa(key) => key.public_key().to_jwk(),
-            Self::Es256(key) => key.public_key().to_jwk(),
+            Self::Es256 => EC.public_key().to_jwk(),
             Self::Rs256 | Self::Ps256 => RSA.public_key().to_jwk(),
         };
         let mut jwk: Value = serde_json::from_str(&text).unwrap();
@@ -128,7 +130,7 @@ impl World {
     }
 
     pub(super) fn with_key(key: Key) -> Self {
-        install_ring();
+        prepare();
         let fake = Fake::start();
         let settings = ProviderSettings {
             issuer: fake.url(""),
@@ -229,6 +231,7 @@ pub(super) fn refusal<T: std::fmt::Debug>(outcome: Result<T, IdpError>) -> Strin
 }
 
 /// Every test of a process may be its first.
-pub(super) fn install_ring() {
+pub(crate) fn prepare() {
+    super::silence::listen();
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
