@@ -147,10 +147,19 @@ pub struct KeyFiles {
 
 impl KeyFiles {
     /// Takes what the files hold when they have changed, every few seconds, for ever.
-    pub async fn follow(mut self) {
+    pub async fn follow(self) {
+        let mut files = self;
         loop {
             tokio::time::sleep(BETWEEN_LOOKS).await;
-            self.look();
+            let looked = tokio::task::spawn_blocking(move || {
+                files.look();
+                files
+            });
+            match looked.await {
+                Ok(back) => files = back,
+                // The server is stopping.
+                Err(_) => return,
+            }
         }
     }
 

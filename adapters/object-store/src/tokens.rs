@@ -163,16 +163,36 @@ impl ObjectTokens {
         Ok(Some(Listed { record, last_used_at }))
     }
 
-    /// When a family's newest refresh token dies.
-    async fn end_of_family(&self, record: &TokenRecord) -> Result<Option<Timestamp>, StoreError> {
-        let mut end = None;
+    /// When a family's newest refresh token dies. What says that a token was used that is dead itself is removed on the way,
+    /// or a family that lives for years would keep one of these for every hour of it.
+    async fn end_of_family(
+        &self,
+        record: &TokenRecord,
+        dead: impl Fn(Timestamp) -> bool,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let (mut end, mut outlived) = (None, Vec::new());
         for object in self.store.list(&layout::used_refreshes(&record.id)).await? {
-            if let Some(bytes) = self.store.get(&object.location).await? {
-                let successor = read_successor(&bytes).map_err(|why| corrupt(&object.location, &why))?;
-                end = end.max(Some(successor.expires_at));
+            let Some(bytes) = self.store.get(&object.location).await? else { continue };
+            let successor = read_successor(&bytes).map_err(|why| corrupt(&object.location, &why))?;
+            end = end.max(Some(successor.expires_at));
+            // A successor outlives what it followed.
+            if dead(successor.expires_at) {
+                outlived.push(object.location);
+            }
+        }
+        if !end.is_some_and(dead) {
+            for key in outlived {
+                self.delete(&key).await?;
             }
         }
         Ok(end)
+    }
+
+    async fn delete(&self, key: &Path) -> Result<(), StoreError> {
+        match self.store.objects().delete(key).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(unavailable("delete", key, &error)),
+        }
     }
 
     /// Removes everything of a token; that it was made first, so that it is unknown from the first step on.
@@ -186,10 +206,7 @@ impl ObjectTokens {
             layout::token_of(&record.owner, id),
         ];
         for key in keys.into_iter().chain(used.into_iter().map(|object| object.location)) {
-            match self.store.objects().delete(&key).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(unavailable("delete", &key, &error)),
-            }
+            self.delete(&key).await?;
         }
         Ok(())
     }
@@ -341,7 +358,7 @@ impl Tokens for ObjectTokens {
             };
             let end = match record.kind {
                 TokenKind::Api { .. } => record.expires_at,
-                TokenKind::Family => self.end_of_family(&record).await?,
+                TokenKind::Family => self.end_of_family(&record, dead).await?,
             };
             if end.is_some_and(dead) {
                 self.remove(&record).await?;

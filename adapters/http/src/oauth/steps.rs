@@ -1,7 +1,9 @@
 //! The pages of the login, in their order: who are you, may it, and back to the command line.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE};
+use actix_web::http::header::{
+    CACHE_CONTROL, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE,
+};
 use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use opentaco_domain::claims::{Denial, Stage, Verdict};
@@ -147,7 +149,11 @@ fn failed(doors: &Doors, error: &LoginError) -> HttpResponse {
     } else {
         log_refusal(&error.to_string());
     }
-    Page::failed(&error.to_string()).answer(status, &*doors.entropy)
+    let mut answer = Page::failed(&error.to_string()).answer(status, &*doors.entropy);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    answer
 }
 
 fn refused(doors: &Doors, reason: &str) -> HttpResponse {
