@@ -43,8 +43,10 @@ use crate::start_message::{StartMessage, tfrc};
 use crate::tls::CertificateFiles;
 use crate::{Refused, identity, logging, tls};
 
-/// How long it is between two looks for tokens that have ended, about.
+/// How long it is between two looks for tokens that have ended.
 const BETWEEN_SWEEPS: Duration = Duration::from_hours(24);
+/// How long after the start the first look is, about: also a server that starts each day sweeps.
+const FIRST_SWEEP: Duration = Duration::from_mins(10);
 const TFRC: &str = "opentaco.tfrc";
 /// More open files than this are of no use here.
 const MOST_FILES: u64 = 65_536;
@@ -253,11 +255,7 @@ async fn begin_policy(settings: &Settings, driven: &Arc<Driven>, access: &Access
             unnamed.join(" and ")
         );
     }
-    if settings.provider.is_some()
-        && !settings.allowed.is_stated()
-        && settings.admins.is_empty()
-        && !policy.on
-    {
+    if settings.provider.is_some() && !settings.allowed.is_stated() && !policy.on {
         return Err(Refused(
             "OPENTACO_AUTH_ISSUER is set, so everybody the provider knows could do everything here. Choose one: \
              OPENTACO_ADMINS=alice@example.com (switches access control on), \
@@ -272,10 +270,12 @@ async fn begin_policy(settings: &Settings, driven: &Arc<Driven>, access: &Access
 
 /// Removes tokens a day after their end, for ever.
 async fn sweep(driven: Arc<Driven>) {
+    // Servers that start together do not sweep together.
+    let [jitter] = random::<1>(&*driven.entropy);
+    let mut pause = FIRST_SWEEP.mul_f64(0.5 + f64::from(jitter) / 255.0);
     loop {
-        // Servers that start together do not sweep together.
-        let [jitter] = random::<1>(&*driven.entropy);
-        driven.clock.sleep(BETWEEN_SWEEPS.mul_f64(0.5 + f64::from(jitter) / 255.0)).await;
+        driven.clock.sleep(pause).await;
+        pause = BETWEEN_SWEEPS;
         match driven.tokens.sweep(driven.clock.now()).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "removed tokens that ended more than a day ago"),

@@ -53,14 +53,14 @@ impl Keys {
         let loaded = places.read().and_then(|texts| places.parse(&texts).map(|keys| (texts, keys)));
         let (texts, keys) =
             loaded.inspect_err(|error| tracing::error!("Failed to create JWT signer: {error:#}"))?;
-        let signer = Arc::new(JwtSigner::new(issuer, keys.set(&[])?));
+        let signer = Arc::new(JwtSigner::new(issuer, keys.set()?));
         let roots = if settings.oauth_state_key.is_empty() {
             vec![Secret::new(generated.context(none)?.state_key.into_bytes())]
         } else {
             tracing::info!("OAuth: Using custom state encryption key");
             settings.oauth_state_key.iter().map(|key| Secret::new(key.expose().as_bytes().to_vec())).collect()
         };
-        let files = KeyFiles { places, texts, keys, retired: Vec::new(), signer: signer.clone() };
+        let files = KeyFiles { places, texts, keys, signer: signer.clone() };
         Ok(Self { signer, sealer: AeadSealer::new(&roots)?, files })
     }
 }
@@ -123,9 +123,8 @@ impl Places {
 }
 
 impl Loaded {
-    /// All keys, and those that signed before in this process.
-    fn set(&self, retired: &[VerifyKey]) -> anyhow::Result<KeySet> {
-        Ok(KeySet::new(&self.signing, self.others.iter().chain(retired).cloned())?)
+    fn set(&self) -> anyhow::Result<KeySet> {
+        Ok(KeySet::new(&self.signing, self.others.iter().cloned())?)
     }
 
     fn all(&self) -> Vec<VerifyKey> {
@@ -140,8 +139,6 @@ pub struct KeyFiles {
     places: Places,
     texts: Vec<String>,
     keys: Loaded,
-    /// What signed before: what it has signed lives until its end.
-    retired: Vec<VerifyKey>,
     signer: Arc<JwtSigner>,
 }
 
@@ -182,9 +179,9 @@ impl KeyFiles {
         }
     }
 
+    /// The key that signed before counts no more unless it is listed: perhaps it was replaced because somebody else has it.
     fn take(&mut self, keys: Loaded) -> anyhow::Result<()> {
-        let mut known = self.keys.all();
-        known.extend(self.retired.iter().cloned());
+        let known = self.keys.all();
         for key in keys.all() {
             let other = known.iter().find(|known| known.kid() == key.kid() && **known != key);
             anyhow::ensure!(
@@ -193,13 +190,15 @@ impl KeyFiles {
                 key.kid()
             );
         }
-        let mut retired = self.retired.clone();
+        self.signer.replace(keys.set()?);
         let before = self.keys.signing.verify_key();
-        if before != keys.signing.verify_key() && !retired.contains(&before) {
-            retired.push(before);
+        if !keys.all().contains(&before) {
+            tracing::warn!(
+                kid = before.kid(),
+                "JWT: what this key has signed is refused from now on; list it in OPENTACO_TOKENS_VERIFY_PEM_PATHS to accept it until its end"
+            );
         }
-        self.signer.replace(keys.set(&retired)?);
-        (self.keys, self.retired) = (keys, retired);
+        self.keys = keys;
         Ok(())
     }
 }
@@ -238,8 +237,8 @@ mod tests {
         };
         let texts = places.read()?;
         let keys = places.parse(&texts)?;
-        let signer = Arc::new(JwtSigner::new("https://taco.example".to_owned(), keys.set(&[])?));
-        Ok(KeyFiles { places, texts, keys, retired: Vec::new(), signer })
+        let signer = Arc::new(JwtSigner::new("https://taco.example".to_owned(), keys.set()?));
+        Ok(KeyFiles { places, texts, keys, signer })
     }
 
     fn kids(files: &KeyFiles) -> Vec<String> {
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_that_is_replaced_signs_from_then_on_and_the_old_key_stays_accepted() -> anyhow::Result<()> {
+    fn a_key_file_that_is_replaced_signs_from_then_on_and_the_old_key_counts_no_more() -> anyhow::Result<()> {
         let home = tempfile::tempdir()?;
         let path = home.path().join("key.pem");
         fs::write(&path, pem(1)?)?;
@@ -259,10 +258,8 @@ mod tests {
         fs::write(&path, pem(2)?)?;
         files.look();
         let new = kids(&files);
-        assert_eq!((new.len(), new.last()), (2, old.first()));
-        fs::write(&path, pem(1)?)?;
-        files.look();
-        assert_eq!(kids(&files).first(), old.first(), "and back");
+        assert_eq!(new.len(), 1);
+        assert_ne!(new, old);
         Ok(())
     }
 

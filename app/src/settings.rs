@@ -340,20 +340,26 @@ impl Settings {
         {
             return Err(skip.conflict("true is for development: it is not accepted with storage s3"));
         }
-        if self.is_loopback() {
-            return Ok(());
-        }
-        if let (true, Some(skip)) = (self.auth_dev_skip_verify, merged.found("auth_dev_skip_verify")?) {
+        let skips = merged.found("auth_dev_skip_verify")?.filter(|_| self.auth_dev_skip_verify);
+        if let (false, Some(skip)) = (self.is_loopback(), skips) {
             return Err(skip.conflict(
                 "true is for development: it is accepted only when OPENTACO_LISTEN and OPENTACO_PUBLIC_BASE_URL are loopback",
             ));
         }
-        if let (true, Some(keys)) =
-            (self.oauth_state_key.iter().any(parse::is_sample), merged.found("oauth_state_key")?)
-        {
+        let is_reached = !self.is_loopback() || !self.trusted_proxies.is_empty() || self.is_shared();
+        let sampled =
+            merged.found("oauth_state_key")?.filter(|_| self.oauth_state_key.iter().any(parse::is_sample));
+        if let (true, Some(keys)) = (is_reached, sampled) {
             return Err(keys.conflict(
-                "one of the keys is printed in the documentation, so it is no secret; make your own with: openssl rand -base64 32",
+                "one of the keys is printed in documentation, so it is no secret; make your own with: openssl rand -base64 32",
             ));
+        }
+        if self.tokens_access_ttl > self.tokens_refresh_ttl {
+            return Err(SettingsError::Conflict {
+                name: "OPENTACO_TOKENS_ACCESS_TTL".to_owned(),
+                reason: "must not be longer than OPENTACO_TOKENS_REFRESH_TTL: an access token would outlive the session it belongs to"
+                    .to_owned(),
+            });
         }
         Ok(())
     }

@@ -131,12 +131,17 @@ pub enum Denial {
     AtProvider,
     /// The provider knows the person, and they may not log in here.
     #[error(
-        "this account may not log in here: ask for its e-mail domain (which the provider must have verified) in          OPENTACO_AUTH_ALLOWED_DOMAINS, or one of its groups in OPENTACO_AUTH_ALLOWED_GROUPS"
+        "this account may not log in here: ask for its e-mail domain (which the provider must have verified) in OPENTACO_AUTH_ALLOWED_DOMAINS, or one of its groups in OPENTACO_AUTH_ALLOWED_GROUPS"
     )]
     NotAllowed,
     /// The account is disabled here.
     #[error("this account is disabled here; ask an administrator")]
     Disabled,
+    /// The provider does not allow this server what it asks for.
+    #[error(
+        "the identity provider refused this server's request: its registration there must allow the redirect address, the scopes in OPENTACO_AUTH_SCOPES and the code flow"
+    )]
+    Registration,
     /// What the provider said is not believed.
     #[error("the identity provider's answer was refused; the server's log says why")]
     Refused,
@@ -146,8 +151,15 @@ pub enum Denial {
 }
 
 impl Denial {
-    const ALL: [Self; 6] =
-        [Self::Here, Self::AtProvider, Self::NotAllowed, Self::Disabled, Self::Refused, Self::Unavailable];
+    const ALL: [Self; 7] = [
+        Self::Here,
+        Self::AtProvider,
+        Self::NotAllowed,
+        Self::Disabled,
+        Self::Registration,
+        Self::Refused,
+        Self::Unavailable,
+    ];
 
     /// Its name in a code.
     pub const fn as_str(self) -> &'static str {
@@ -156,6 +168,7 @@ impl Denial {
             Self::AtProvider => "provider",
             Self::NotAllowed => "not-allowed",
             Self::Disabled => "disabled",
+            Self::Registration => "registration",
             Self::Refused => "refused",
             Self::Unavailable => "unavailable",
         }

@@ -60,7 +60,23 @@ impl FromStr for WorkspaceName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamePattern(String);
 
+/// A text that is no pattern of unit names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "a pattern of units has 1 to 200 characters, none of them a control character; `*` stands for anything"
+)]
+pub struct BadPattern;
+
 impl NamePattern {
+    /// A pattern of unit names.
+    ///
+    /// # Errors
+    /// [`BadPattern`] unless it has 1 to 200 bytes and no control character.
+    pub fn of_units(text: &str) -> Result<Self, BadPattern> {
+        let fits = (1..=200).contains(&text.len()) && !text.chars().any(char::is_control);
+        if fits { Ok(Self::new(text)) } else { Err(BadPattern) }
+    }
+
     /// The pattern that is written like this.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())

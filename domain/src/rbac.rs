@@ -194,6 +194,11 @@ pub struct Denied {
     reason: &'static str,
 }
 
+/// A limited token, or a workload's, makes no tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("this token is limited, so it cannot make tokens; log in and make it then")]
+pub struct LimitedToken;
+
 /// Proof that this caller may use permission `P` on this one workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant<P: Permission> {
@@ -260,6 +265,33 @@ impl Actor {
     pub fn grant<P: Permission>(&self, workspace: &Workspace) -> Result<Grant<P>, Denied> {
         self.rights.decide(&self.subject, P::RIGHT, Some(&workspace.name))?;
         Ok(Grant { workspace: workspace.id, actor: self.clone(), permission: PhantomData })
+    }
+
+    /// Decides whether the caller may use `P` on `workspace`, and could do the same if it had that other name.
+    ///
+    /// # Errors
+    /// [`Denied`] when it may not, or would lose the right by the name.
+    pub fn grant_as<P: Permission>(
+        &self,
+        workspace: &Workspace,
+        name: &WorkspaceName,
+    ) -> Result<Grant<P>, Denied> {
+        self.rights.decide(&self.subject, P::RIGHT, Some(name))?;
+        self.grant(workspace)
+    }
+
+    /// Whether the caller may know that there is an organization, and its projects: who may anything there.
+    pub fn may_see_organizations(&self) -> bool {
+        self.rights.given == Given::Everything
+    }
+
+    /// Whether the caller may make tokens of their own. A limited token may not, so that what it gives away is limited
+    /// twice; a workload has its tokens by a trust rule and by nothing else.
+    ///
+    /// # Errors
+    /// [`LimitedToken`].
+    pub fn may_make_tokens(&self) -> Result<(), LimitedToken> {
+        if self.rights.is_limited() || self.subject.is_workload() { Err(LimitedToken) } else { Ok(()) }
     }
 
     /// Whether the caller may know that there is a workspace of that name.

@@ -220,7 +220,13 @@ pub enum TokenRefused {
     /// Its owner is disabled.
     #[error("its owner is disabled")]
     Disabled,
+    /// What its owner may do changed while the request was on its way.
+    #[error("its rights changed meanwhile")]
+    Changed,
 }
+
+/// The end of the year 9999.
+const LAST_END: Timestamp = Timestamp::from_millis(253_402_300_799_000);
 
 /// When a new token is to die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,6 +248,9 @@ pub enum BadEnd {
     /// It would be dead at once.
     #[error("a token cannot end before it begins")]
     Over,
+    /// It would end after the year 9999, which no date in an answer can say.
+    #[error("a token must end before the year 10000; leave the end out for one that never ends")]
+    TooFar,
 }
 
 impl TokenRecord {
@@ -322,6 +331,7 @@ impl TokenRecord {
         });
         match (wanted, self.expires_at) {
             (Some(wanted), _) if wanted <= now => Err(BadEnd::Over),
+            (Some(wanted), _) if wanted > LAST_END => Err(BadEnd::TooFar),
             (Some(wanted), Some(own)) if wanted > own => Err(BadEnd::OutlivesMaker),
             (wanted, own) => Ok(wanted.or(own)),
         }
@@ -406,6 +416,8 @@ mod tests {
         assert_eq!(short.end_of_token(after(101), at(0)), Err(BadEnd::OutlivesMaker));
         assert_eq!(short.end_of_token(Some(End::At(at(101))), at(0)), Err(BadEnd::OutlivesMaker));
         assert_eq!(short.end_of_token(Some(End::At(at(0))), at(0)), Err(BadEnd::Over));
+        let ages = Some(End::After(Duration::from_hours(10_000 * 365 * 24)));
+        assert_eq!(record(&token).end_of_token(ages, at(0)), Err(BadEnd::TooFar));
         assert_eq!(short.end_of_token(None, at(0)), Ok(Some(at(100))));
         assert_eq!(record(&token).end_of_token(None, at(0)), Ok(None));
         assert_eq!(record(&token).end_of(secs(5), at(0)), Some(at(5)));

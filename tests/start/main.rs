@@ -11,6 +11,7 @@
 mod admin;
 mod bucket;
 mod keeps;
+mod page;
 mod program;
 mod refusals;
 mod schemes;

@@ -13,7 +13,7 @@ use opentaco_domain::id::StateVersionId;
 use opentaco_domain::oauth::AuthorizationRequest;
 use opentaco_domain::secret::Secret;
 use opentaco_domain::time::Timestamp;
-use opentaco_ports::driven::Sealer;
+use opentaco_ports::driven::{S3Secrets, Sealer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -55,14 +55,16 @@ pub enum SealerError {
 /// sealed under one root secret and purpose (NIST SP 800-38D, section 8.3): more than a hundred a second for a year.
 /// Busier installations replace the secret in time.
 pub struct AeadSealer {
-    /// Per root secret, in the order given.
-    keys: Vec<Keys>,
+    /// Of the root secret that seals.
+    newest: Keys,
+    /// Of those that only open, in the order given.
+    older: Vec<Keys>,
 }
 
 struct Keys {
     session: Aes256Gcm,
     ticket: Aes256Gcm,
-    s3_secret: Zeroizing<[u8; 32]>,
+    s3_secret: Hmac<Sha256>,
 }
 
 impl AeadSealer {
@@ -71,29 +73,18 @@ impl AeadSealer {
     /// # Errors
     /// [`SealerError`] by variant.
     pub fn new(roots: &[Secret<Vec<u8>>]) -> Result<Self, SealerError> {
-        if roots.is_empty() {
-            return Err(SealerError::NoRoot);
-        }
+        let Some((newest, older)) = roots.split_first() else { return Err(SealerError::NoRoot) };
         if roots.iter().any(|root| root.expose().len() < MIN_ROOT) {
             return Err(SealerError::ShortRoot);
         }
-        let keys = roots
-            .iter()
-            .map(|root| {
-                let (session, ticket) = (aead(root, SESSION)?, aead(root, TICKET)?);
-                Ok(Keys { session, ticket, s3_secret: derive(root, S3_SECRET)? })
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { keys })
+        Ok(Self { newest: Keys::of(newest)?, older: older.iter().map(Keys::of).collect::<Result<_, _>>()? })
     }
 
     fn seal(&self, label: &str, plain: &impl Serialize, nonce: [u8; NONCE]) -> String {
         // Neither step fails for these few bytes of plain data. Were it otherwise, an empty text opens nothing.
-        let (Ok(plain), Some(keys)) = (serde_json::to_vec(plain), self.keys.first()) else {
-            return String::new();
-        };
+        let Ok(plain) = serde_json::to_vec(plain) else { return String::new() };
         let payload = Payload { msg: &plain, aad: label.as_bytes() };
-        let Ok(sealed) = keys.of(label).encrypt(&Nonce::<Aes256Gcm>::from(nonce), payload) else {
+        let Ok(sealed) = self.newest.aead(label).encrypt(&Nonce::<Aes256Gcm>::from(nonce), payload) else {
             return String::new();
         };
         BASE64URL_NOPAD.encode(&[&nonce[..], &sealed].concat())
@@ -106,15 +97,25 @@ impl AeadSealer {
         let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE>()?;
         let nonce = Nonce::<Aes256Gcm>::from(*nonce);
-        let open =
-            |keys: &Keys| keys.of(label).decrypt(&nonce, Payload { msg: sealed, aad: label.as_bytes() }).ok();
-        let plain = self.keys.iter().find_map(open)?;
+        let open = |keys: &Keys| {
+            keys.aead(label).decrypt(&nonce, Payload { msg: sealed, aad: label.as_bytes() }).ok()
+        };
+        let plain = [&self.newest].into_iter().chain(&self.older).find_map(open)?;
         serde_json::from_slice(&plain).ok()
     }
 }
 
 impl Keys {
-    fn of(&self, label: &str) -> &Aes256Gcm {
+    fn of(root: &Secret<Vec<u8>>) -> Result<Self, SealerError> {
+        let s3_secret = derive(root, S3_SECRET)?;
+        Ok(Self {
+            session: aead(root, SESSION)?,
+            ticket: aead(root, TICKET)?,
+            s3_secret: Hmac::new_from_slice(&*s3_secret).map_err(|_| SealerError::NoKey)?,
+        })
+    }
+
+    fn aead(&self, label: &str) -> &Aes256Gcm {
         if label == SESSION { &self.session } else { &self.ticket }
     }
 }
@@ -321,18 +322,18 @@ impl Sealer for AeadSealer {
         self.open::<TicketText>(TICKET, text)?.parse()
     }
 
-    fn s3_secret(&self, access_key_id: &str) -> Secret<String> {
-        let key = self.keys.first().map_or([0; 32], |keys| *keys.s3_secret);
-        // HMAC takes keys of any length.
-        let tag = Hmac::<Sha256>::new_from_slice(&key)
-            .map(|mac| mac.chain_update(access_key_id.as_bytes()).finalize().into_bytes());
-        Secret::new(tag.map(|tag| BASE64URL_NOPAD.encode(&tag)).unwrap_or_default())
+    fn s3_secrets(&self, access_key_id: &str) -> S3Secrets {
+        let secret = |keys: &Keys| {
+            let mac = keys.s3_secret.clone().chain_update(access_key_id.as_bytes());
+            Secret::new(BASE64URL_NOPAD.encode(&mac.finalize().into_bytes()))
+        };
+        S3Secrets { newest: secret(&self.newest), older: self.older.iter().map(secret).collect() }
     }
 }
 
 impl fmt::Debug for AeadSealer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("AeadSealer").field("roots", &self.keys.len()).finish_non_exhaustive()
+        formatter.debug_struct("AeadSealer").field("older", &self.older.len()).finish_non_exhaustive()
     }
 }
 

@@ -198,7 +198,7 @@ fn roots_must_be_there_and_long_enough() {
     assert_eq!(AeadSealer::new(&[]).unwrap_err(), SealerError::NoRoot);
     let short = [Secret::new(vec![1; 32]), Secret::new(vec![1; 31])];
     assert_eq!(AeadSealer::new(&short).unwrap_err(), SealerError::ShortRoot);
-    assert_eq!(format!("{:?}", sealer(&[1, 2])), "AeadSealer { roots: 2, .. }");
+    assert_eq!(format!("{:?}", sealer(&[1, 2])), "AeadSealer { older: 1, .. }");
 }
 
 #[test]
@@ -215,11 +215,14 @@ fn a_login_at_the_provider_reads_back() {
 
 #[test]
 fn an_s3_secret_is_of_its_access_key_and_root() {
-    let secret = |root: u8, id: &str| sealer(&[root]).s3_secret(id).expose().clone();
+    let secret = |root: u8, id: &str| sealer(&[root]).s3_secrets(id).newest.expose().clone();
     assert_eq!(secret(1, "OTCAAAA"), secret(1, "OTCAAAA"));
     assert_eq!(secret(1, "OTCAAAA").len(), 43);
     assert_ne!(secret(1, "OTCAAAA"), secret(1, "OTCAAAB"));
     assert_ne!(secret(1, "OTCAAAA"), secret(2, "OTCAAAA"));
     let newest = AeadSealer::new(&[Secret::new(vec![2; 32]), Secret::new(vec![1; 32])]).unwrap();
-    assert_eq!(*newest.s3_secret("OTCAAAA").expose(), secret(2, "OTCAAAA"), "the newest root derives");
+    let both = newest.s3_secrets("OTCAAAA");
+    assert_eq!(*both.newest.expose(), secret(2, "OTCAAAA"), "the newest root derives");
+    let older: Vec<&String> = both.older.iter().map(Secret::expose).collect();
+    assert_eq!(older, [&secret(1, "OTCAAAA")], "what an older root derived still counts");
 }

@@ -8,16 +8,22 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::web::{Bytes, Payload};
 use futures_util::{StreamExt as _, stream};
 use opentaco_ports::driven::{BodyError, ByteStream};
+use opentaco_ports::driving::access::AccessError;
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio::time::timeout;
 
+use crate::requests;
 use crate::task::Crashed;
 
 /// The longest body of most requests, in bytes; longer ones are counted by [`LARGE`].
 pub(crate) const SMALL: usize = 1024 * 1024;
 /// How long a client may be silent in the middle of a body.
 const STALL: Duration = Duration::from_mins(1);
+/// How long a small body may take.
+const WHOLE: Duration = Duration::from_mins(1);
+/// How long a large one may.
+const WHOLE_LARGE: Duration = Duration::from_mins(15);
 /// How many chunks of a stream wait between the socket and the store.
 const CHUNKS: usize = 8;
 
@@ -39,6 +45,9 @@ pub(crate) enum BodyRefused {
     /// Too many large bodies are being read.
     #[error("too many large requests at once; try again")]
     Busy,
+    /// The caller's token ended, or its rights changed, while the body came.
+    #[error(transparent)]
+    Bearer(#[from] AccessError),
 }
 
 /// A body that was read whole.
@@ -60,7 +69,8 @@ pub(crate) fn announced_length(request: &HttpRequest) -> Option<u64> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Reads a body of at most `limit` bytes.
+/// Reads a body of at most `limit` bytes, and asks once more about the caller when it is there: a body can take as long as
+/// somebody likes to live on with a token that was taken away.
 pub(crate) async fn read(
     request: &HttpRequest,
     mut payload: Payload,
@@ -74,8 +84,17 @@ pub(crate) async fn read(
     if announced > limit {
         return Err(BodyRefused::TooLarge(limit));
     }
+    let whole = if limit > SMALL { WHOLE_LARGE } else { WHOLE };
+    let body = timeout(whole, read_to_end(&mut payload, limit)).await;
+    let too_slow = |_| BodyError(format!("it did not come within {} seconds", whole.as_secs()));
+    let body = body.map_err(too_slow)??;
+    requests::still_the_same_caller(request).await?;
+    Ok(body)
+}
+
+async fn read_to_end(payload: &mut Payload, limit: usize) -> Result<Body, BodyRefused> {
     let mut body = Body { bytes: Vec::new(), permit: None };
-    while let Some(chunk) = next_chunk(&mut payload).await? {
+    while let Some(chunk) = next_chunk(payload).await? {
         let length = body.bytes.len() + chunk.len();
         if length > limit {
             return Err(BodyRefused::TooLarge(limit));

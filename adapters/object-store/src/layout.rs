@@ -128,9 +128,10 @@ fn token(id: &TokenId) -> Path {
     tokens().join(id.as_str())
 }
 
-/// An API token: the hour in which it was used last.
+/// The hour in which a token was used last. It has a folder of its own: it is the only thing that is overwritten, and a disk
+/// that fails under it must not eat the one error that would stop a revocation from being believed.
 pub(crate) fn token_last_used(id: &TokenId) -> Path {
-    token(id).join("last_used.json")
+    Path::from("_last_used").join(format!("{id}.json"))
 }
 
 /// Above all tokens.

@@ -40,7 +40,7 @@ pub struct ObjectTokens {
     clock: Arc<dyn Clock>,
     known: Mutex<Known>,
     /// The hour of the last use that this server has written down.
-    noted: Mutex<HashMap<TokenId, Timestamp>>,
+    noted: Arc<Mutex<HashMap<TokenId, Timestamp>>>,
 }
 
 struct Known {
@@ -134,7 +134,7 @@ impl ObjectTokens {
     /// Tokens in that store.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
         let known = Known { records: LruCache::new(REMEMBERED), revocations: 0 };
-        Self { store, clock, known: Mutex::new(known), noted: Mutex::new(HashMap::new()) }
+        Self { store, clock, known: Mutex::new(known), noted: Arc::default() }
     }
 
     fn remembered(&self, id: &TokenId) -> (Option<TokenRecord>, u64) {
@@ -195,17 +195,18 @@ impl ObjectTokens {
         }
     }
 
-    /// Removes everything of a token; that it was made first, so that it is unknown from the first step on.
+    /// Removes everything of a token that is dead by its own end. That it was made goes late, so that what is left of a try
+    /// that was cut off is found by the next one; that it was revoked goes last, so that it is never alive in between.
     async fn remove(&self, record: &TokenRecord) -> Result<(), StoreError> {
         let id = &record.id;
         let used = self.store.list(&layout::used_refreshes(id)).await?;
         let keys = [
-            layout::token_created(id),
-            layout::token_revoked(id),
             layout::token_last_used(id),
             layout::token_of(&record.owner, id),
+            layout::token_created(id),
+            layout::token_revoked(id),
         ];
-        for key in keys.into_iter().chain(used.into_iter().map(|object| object.location)) {
+        for key in used.into_iter().map(|object| object.location).chain(keys) {
             self.delete(&key).await?;
         }
         Ok(())
@@ -261,7 +262,8 @@ impl Tokens for ObjectTokens {
         // Before the token itself, so that no token is missing in its owner's list.
         let entry = layout::token_of(&record.owner, &record.id);
         self.store.settle(&*self.clock, &entry, &Bytes::from_static(b"{}")).await?;
-        // The digest of a fresh secret is in the bytes, so the same bytes are this very create.
+        // The digest of a fresh secret is in the bytes, so the same bytes are this very create. A family has none: who began
+        // it is settled by its first refresh token.
         match self.store.settle(&*self.clock, &at, &bytes.into()).await? {
             Settled::Landed => Ok(TokenMade::Created),
             Settled::Taken(_) => Ok(TokenMade::Taken),
@@ -317,9 +319,12 @@ impl Tokens for ObjectTokens {
         }
         // No request waits for this, and none fails with it.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (store, id) = (self.store.clone(), id.clone());
+            let (store, noted, id) = (self.store.clone(), self.noted.clone(), id.clone());
             runtime.spawn(async move {
-                let _told_by_the_next_use = write_last_use(&store, &id, hour).await;
+                if write_last_use(&store, &id, hour).await.is_err() {
+                    // The next use tells it.
+                    noted.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                }
             });
         }
     }
@@ -357,8 +362,14 @@ impl Tokens for ObjectTokens {
                 Err(error) => return Err(error),
             };
             let end = match record.kind {
-                TokenKind::Api { .. } => record.expires_at,
-                TokenKind::Family => self.end_of_family(&record, dead).await?,
+                TokenKind::Api { .. } => Ok(record.expires_at),
+                TokenKind::Family => self.end_of_family(&record, dead).await,
+            };
+            let end = match end {
+                Ok(end) => end,
+                // It is logged where it was read, and must not keep all the others.
+                Err(StoreError::Corrupt(_)) => continue,
+                Err(error) => return Err(error),
             };
             if end.is_some_and(dead) {
                 self.remove(&record).await?;

@@ -8,6 +8,7 @@ use opentaco_domain::actor::Subject;
 use opentaco_domain::user::Identity;
 use opentaco_ports::driven::Clock;
 use opentaco_ports::driven::idp::{Ask, IdentityProvider, IdpError, ProviderFacts};
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::claims::Claims;
@@ -17,7 +18,14 @@ use crate::settings::{EmailVerified, OpenError, ProviderSettings};
 use crate::workos::WorkOs;
 
 /// An identity provider of people: `OpenID` Connect, or `WorkOS` user management when the issuer is that.
-pub struct Provider(Kind);
+pub struct Provider {
+    kind: Kind,
+    exchanges: Semaphore,
+}
+
+/// How many codes are exchanged at once. Anybody can send codes to the callback, and each one makes us ask the provider with
+/// our own secret; it must not take us for the attacker.
+const MOST_EXCHANGES: usize = 16;
 
 enum Kind {
     Oidc(Box<Oidc>),
@@ -32,11 +40,12 @@ impl Provider {
     pub fn new(settings: ProviderSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let issuer = settings.check()?;
         let fetch = Fetch::new()?;
-        Ok(Self(if WorkOs::is(&issuer) {
+        let kind = if WorkOs::is(&issuer) {
             Kind::WorkOs(Box::new(WorkOs::new(settings, &issuer, fetch)))
         } else {
             Kind::Oidc(Box::new(Oidc::new(settings, fetch, clock)?))
-        }))
+        };
+        Ok(Self { kind, exchanges: Semaphore::new(MOST_EXCHANGES) })
     }
 
     /// Looks endpoints and keys up, unless they are known and less than an hour old, so that no login has to wait.
@@ -44,7 +53,7 @@ impl Provider {
     /// # Errors
     /// [`IdpError::Unavailable`] when nothing is known and the provider does not say it now.
     pub async fn warm(&self) -> Result<(), IdpError> {
-        match &self.0 {
+        match &self.kind {
             Kind::Oidc(oidc) => oidc.warm().await,
             Kind::WorkOs(_) => Ok(()),
         }
@@ -54,21 +63,25 @@ impl Provider {
 #[async_trait]
 impl IdentityProvider for Provider {
     async fn authorization_url(&self, ask: &Ask, state: &str) -> Result<String, IdpError> {
-        match &self.0 {
+        match &self.kind {
             Kind::Oidc(oidc) => oidc.authorization_url(ask, state).await,
             Kind::WorkOs(workos) => workos.authorization_url(ask, state),
         }
     }
 
     async fn identify(&self, ask: &Ask, code: &str) -> Result<Identity, IdpError> {
-        match &self.0 {
+        let Ok(_one_of_few) = self.exchanges.try_acquire() else {
+            warn!("OIDC: Too many logins come back at once; one was sent away");
+            return Err(IdpError::Unavailable(self.facts().issuer));
+        };
+        match &self.kind {
             Kind::Oidc(oidc) => oidc.identify(ask, code).await,
             Kind::WorkOs(workos) => workos.identify(ask, code).await,
         }
     }
 
     fn facts(&self) -> ProviderFacts {
-        match &self.0 {
+        match &self.kind {
             Kind::Oidc(oidc) => oidc.facts(),
             Kind::WorkOs(workos) => workos.facts(),
         }

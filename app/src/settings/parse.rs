@@ -11,9 +11,10 @@ use super::{Listen, LogFormat, S3Settings, Secret, Storage, VerifyKeyPath};
 
 const SHORTEST_KEY: usize = 32;
 /// Keys that documentation has printed and are long enough to be accepted otherwise.
-const SAMPLES: [&str; 4] = [
+const SAMPLES: [&str; 5] = [
     "k8s3m9xP2vQ7wE1rT6yU4iO5pL0aSd8fG3hJ9nB2cV5m",
     "your-32+-character-secure-random-key",
+    "your-production-oauth-state-key-here",
     "dev-key-change-in-production-32b",
     "same-32-char-key-across-instances",
 ];

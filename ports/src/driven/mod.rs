@@ -43,6 +43,21 @@ pub enum StoreError {
     Fatal,
 }
 
+impl StoreError {
+    /// What a client may be told: the name of a key is the operator's to see.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Corrupt(_) => "storage holds something unreadable; the server's log names it".to_owned(),
+            Self::Unavailable | Self::TooNew(_) | Self::Fatal => self.to_string(),
+        }
+    }
+
+    /// Whether trying again may help.
+    pub fn may_pass(&self) -> bool {
+        !matches!(self, Self::Corrupt(_))
+    }
+}
+
 /// What time it is.
 #[async_trait::async_trait]
 pub trait Clock: Send + Sync {
@@ -97,6 +112,15 @@ pub trait Signer: Send + Sync {
     fn public_keys(&self) -> Vec<PublicKey>;
 }
 
+/// What an access key id of the S3 door is worth, by each root secret.
+#[derive(Clone, Debug)]
+pub struct S3Secrets {
+    /// What is given out.
+    pub newest: Secret<String>,
+    /// What was given out before the root secret was replaced, and still counts.
+    pub older: Vec<Secret<String>>,
+}
+
 /// Seals what browsers and clients carry for us. What was changed or sealed elsewhere does not open.
 pub trait Sealer: Send + Sync {
     /// A login session as text for a form field.
@@ -111,8 +135,8 @@ pub trait Sealer: Send + Sync {
     /// The ticket in that text.
     fn open_ticket(&self, text: &str) -> Option<Ticket>;
 
-    /// The secret access key that belongs to an access key id of the S3 door: derived, never stored.
-    fn s3_secret(&self, access_key_id: &str) -> Secret<String>;
+    /// The secret access keys that belong to an access key id of the S3 door: derived, never stored.
+    fn s3_secrets(&self, access_key_id: &str) -> S3Secrets;
 }
 
 /// The server's own terminal, which only its operator can read.

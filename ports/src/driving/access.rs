@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentaco_domain::actor::{Actor, Door, Subject};
-use opentaco_domain::claims::Purpose;
+use opentaco_domain::claims::{Purpose, TOLERANCE};
 use opentaco_domain::commit::Ticket;
 use opentaco_domain::id::TokenId;
 use opentaco_domain::rbac::{Policy, Scope};
 use opentaco_domain::secret::Secret;
+use opentaco_domain::time::Timestamp;
 use opentaco_domain::token::{ApiToken, Parent, Terms, TokenName, TokenRecord, TokenRefused};
 use opentaco_domain::user::User;
 use thiserror::Error;
@@ -41,8 +42,26 @@ pub struct Caller {
     pub token: TokenRecord,
     /// The user as of the newest login, if there was one.
     pub user: Option<User>,
+    /// What was presented.
+    presented: Presented,
+}
+
+/// What a caller presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presented {
+    /// An API token itself.
+    ApiToken,
+    /// Something signed that hangs from it, and dies then.
+    Signed(Timestamp),
+    /// An upload ticket that hangs from it.
+    Ticket,
+}
+
+impl Caller {
     /// Whether an API token itself was presented, not something that hangs from one.
-    pub is_api_token: bool,
+    pub fn has_api_token(&self) -> bool {
+        self.presented == Presented::ApiToken
+    }
 }
 
 /// Use cases of authentication.
@@ -88,12 +107,26 @@ impl Access {
             let claims = self.signer.open_bearer(Purpose::Access, presented).ok_or(unknown)?;
             claims.check(now).map_err(|_| AccessError::Refused(TokenRefused::Expired))?;
             let record = self.living(&claims.parent, &claims.subject).await?;
-            return self.as_caller(record, door, false).await;
+            return self.as_caller(record, door, Presented::Signed(claims.expires_at)).await;
         }
         let token = ApiToken::parse(presented).ok_or_else(|| unknown.clone())?;
         let record = self.driven.tokens.read(&token.id).await?.ok_or(unknown)?;
         record.admits(&token, now).map_err(AccessError::Refused)?;
-        self.as_caller(record, door, true).await
+        self.as_caller(record, door, Presented::ApiToken).await
+    }
+
+    /// Asks once more about a caller whose request took its time: whether the token still lives, and is worth the same.
+    ///
+    /// # Errors
+    /// [`AccessError::Refused`], [`AccessError::Store`].
+    pub async fn still(&self, caller: &Caller) -> Result<(), AccessError> {
+        let now = self.driven.clock.now();
+        if matches!(caller.presented, Presented::Signed(end) if now > end.plus(TOLERANCE)) {
+            return Err(AccessError::Refused(TokenRefused::Expired));
+        }
+        let record = self.living(&caller.token.parent(), &caller.actor.subject).await?;
+        let again = self.as_caller(record, caller.actor.door, caller.presented).await?;
+        if again.actor == caller.actor { Ok(()) } else { Err(AccessError::Refused(TokenRefused::Changed)) }
     }
 
     /// What something signed for that subject hangs from, if it still lives.
@@ -117,27 +150,33 @@ impl Access {
     /// # Errors
     /// [`AccessError`].
     pub async fn bearer_of(&self, ticket: &Ticket, door: Door) -> Result<Actor, AccessError> {
-        let record = self.driven.tokens.read(&ticket.parent).await?;
-        let record = record.filter(|record| record.owner == ticket.subject);
-        let record = record.ok_or(AccessError::Refused(TokenRefused::Unknown))?;
-        record.lives(self.driven.clock.now()).map_err(AccessError::Refused)?;
-        Ok(self.as_caller(record, door, false).await?.actor)
+        let record = self.living(&Parent::Token(ticket.parent.clone()), &ticket.subject).await?;
+        Ok(self.as_caller(record, door, Presented::Ticket).await?.actor)
     }
 
     async fn as_caller(
         &self,
         token: TokenRecord,
         door: Door,
-        is_api_token: bool,
+        presented: Presented,
     ) -> Result<Caller, AccessError> {
-        let user = self.user(&token.owner).await?;
-        if user.as_ref().is_some_and(|user| user.disabled) {
-            return Err(AccessError::Refused(TokenRefused::Disabled));
-        }
+        let user = self.enabled(&token.owner).await?;
         let rights = self.policy().await?.rights(&token.owner, user.as_ref(), token.scope.clone());
         self.driven.tokens.note_use(&token.id, self.driven.clock.now());
         let actor = Actor { subject: token.owner.clone(), parent: token.id.clone(), door, rights };
-        Ok(Caller { actor, token, user, is_api_token })
+        Ok(Caller { actor, token, user, presented })
+    }
+
+    /// What is known of a subject, unless it is disabled: then nothing it holds counts.
+    ///
+    /// # Errors
+    /// [`AccessError::Refused`], [`AccessError::Store`].
+    pub(super) async fn enabled(&self, subject: &Subject) -> Result<Option<User>, AccessError> {
+        let user = self.user(subject).await?;
+        if user.as_ref().is_some_and(|user| user.disabled) {
+            return Err(AccessError::Refused(TokenRefused::Disabled));
+        }
+        Ok(user)
     }
 
     /// What is known of a subject from its newest login, at most 5 seconds old.

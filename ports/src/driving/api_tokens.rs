@@ -36,8 +36,8 @@ impl ApiTokens {
         Self { driven, access }
     }
 
-    /// Makes a token of the caller's own. It is never worth more than the token it is made with: a limited one makes none,
-    /// and none outlives its maker.
+    /// Makes a token of the caller's own. It is never worth more than the API token it is made with: a limited one makes none,
+    /// and none outlives it. It is a token of its own, which the end of the session that it was made in does not end.
     ///
     /// # Errors
     /// [`Failure::LimitedToken`], [`Failure::TokenEnd`]; a failing store.
@@ -46,9 +46,7 @@ impl ApiTokens {
         caller: &Caller,
         new: NewToken,
     ) -> Result<(Secret<String>, TokenRecord), Failure> {
-        if caller.actor.rights.is_limited() || caller.actor.subject.is_workload() {
-            return Err(Failure::LimitedToken);
-        }
+        caller.actor.may_make_tokens()?;
         let expires_at = caller.token.end_of_token(new.end, self.driven.clock.now())?;
         let owner = caller.actor.subject.clone();
         Ok(self.access.make(Terms { owner, name: new.name, scope: new.scope, expires_at }).await?)

@@ -283,9 +283,18 @@ impl Login {
         let session = self.open(sealed, cookie)?;
         let Stage::Away(away) = &session.stage else { return Err(SessionError::Invalid.into()) };
         if query.iter().any(|(name, _)| name == "error") {
-            let refused_there = ["access_denied", "login_required", "consent_required"];
-            let denied = single(query, "error").is_ok_and(|error| refused_there.contains(&error));
-            return Ok(self.deny(&session, if denied { Denial::AtProvider } else { Denial::Refused }));
+            let denial = match single(query, "error") {
+                Ok("access_denied" | "login_required" | "consent_required" | "interaction_required") => {
+                    Denial::AtProvider
+                }
+                Ok("server_error" | "temporarily_unavailable") => Denial::Unavailable,
+                // What the registration of this server there does not allow.
+                Ok(
+                    "invalid_scope" | "unauthorized_client" | "invalid_request" | "unsupported_response_type",
+                ) => Denial::Registration,
+                _ => Denial::Refused,
+            };
+            return Ok(self.deny(&session, denial));
         }
         let identity = match login.provider.identify(&ask(away), single(query, "code")?).await {
             Ok(identity) => identity,
@@ -305,7 +314,9 @@ impl Login {
         let policy = self.access.policy().await?;
         let now = self.driven.clock.now();
         let user = User::after_login(None, identity.clone(), now);
-        if !admission.admits(&user) && !policy.is_administrator(&user.subject, Some(&user)) {
+        let is_admitted = admission.admits(&user) || policy.is_administrator(&user.subject, Some(&user));
+        // Of a stranger nothing is written; who is known must not keep what the provider says no more.
+        if !is_admitted && self.access.user(&user.subject).await?.is_none() {
             return Ok(self.deny(&session, Denial::NotAllowed));
         }
         let author = (&user.subject, Door::Login);
@@ -326,8 +337,8 @@ impl Login {
             Err(_) => return Err(LoginError::Unwritten),
         };
         self.access.forget_user(&user.subject);
-        if user.disabled {
-            return Ok(self.deny(&session, Denial::Disabled));
+        if user.disabled || !is_admitted {
+            return Ok(self.deny(&session, if is_admitted { Denial::Disabled } else { Denial::NotAllowed }));
         }
         let shown = user.email.as_ref().map_or(user.subject.display_name(), |email| email.as_str());
         let person = Person { shown: shown.to_owned(), subject: user.subject };

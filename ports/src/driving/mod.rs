@@ -7,7 +7,7 @@ use opentaco_domain::lock::LockError;
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
 use opentaco_domain::organization::Organization;
 use opentaco_domain::project::ProjectError;
-use opentaco_domain::rbac::{Denied, Policy};
+use opentaco_domain::rbac::{Denied, LimitedToken, Policy};
 use opentaco_domain::tag::BadTags;
 use opentaco_domain::token::BadEnd;
 use opentaco_domain::user::User;
@@ -85,8 +85,8 @@ pub enum Failure {
     #[error(transparent)]
     Denied(#[from] Denied),
     /// A limited token, or a workload's, makes no tokens.
-    #[error("this token is limited, so it cannot make tokens; log in and make it then")]
-    LimitedToken,
+    #[error(transparent)]
+    LimitedToken(#[from] LimitedToken),
     /// A rule about tokens said no.
     #[error(transparent)]
     TokenEnd(#[from] BadEnd),

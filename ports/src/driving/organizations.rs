@@ -24,11 +24,14 @@ impl Organizations {
         Self { driven }
     }
 
-    /// The names of all organizations, in order.
+    /// The names of all organizations that the caller may see, in order.
     ///
     /// # Errors
     /// [`Failure::Store`].
-    pub async fn list(&self, _actor: &Actor) -> Result<Vec<OrganizationName>, Failure> {
+    pub async fn list(&self, actor: &Actor) -> Result<Vec<OrganizationName>, Failure> {
+        if !actor.may_see_organizations() {
+            return Ok(Vec::new());
+        }
         Ok(self.driven.catalog.organizations().await?)
     }
 
@@ -36,7 +39,10 @@ impl Organizations {
     ///
     /// # Errors
     /// [`Failure::Missing`]; [`Failure::Store`].
-    pub async fn read(&self, _actor: &Actor, name: &OrganizationName) -> Result<Organization, Failure> {
+    pub async fn read(&self, actor: &Actor, name: &OrganizationName) -> Result<Organization, Failure> {
+        if !actor.may_see_organizations() {
+            return Err(Failure::missing("organization", name));
+        }
         let entry = self.driven.organizations.newest(name).await?;
         entry.map(|entry| entry.value).ok_or_else(|| Failure::missing("organization", name))
     }

@@ -131,9 +131,12 @@ impl Sessions {
             return Ok(None);
         }
         let first = self.successor(now);
-        // So that a family that nobody refreshes has an end to be swept after.
-        self.driven.tokens.use_refresh(&family.id, BEGINNING, &first).await?;
-        Ok(Some(self.session(&family, &first, now)))
+        // It settles who began the family, should two have made the same record in the same moment; and a family that nobody
+        // refreshes has an end to be swept after.
+        match self.driven.tokens.use_refresh(&family.id, BEGINNING, &first).await? {
+            Used::Now => Ok(Some(self.session(&family, &first, now))),
+            Used::Before(_) => Ok(None),
+        }
     }
 
     /// Gives the next session for a refresh token, which is used up. A client that lost the answer gets the same
@@ -147,9 +150,7 @@ impl Sessions {
         let claims = claims.ok_or(GrantError::Invalid(TokenRefused::Unknown))?;
         claims.check(now).map_err(|_| GrantError::Invalid(TokenRefused::Expired))?;
         let family = self.access.living(&claims.parent, &claims.subject).await?;
-        if self.access.user(&family.owner).await?.is_some_and(|user| user.disabled) {
-            return Err(GrantError::Invalid(TokenRefused::Disabled));
-        }
+        self.access.enabled(&family.owner).await?;
         let successor = self.successor(now);
         match self.driven.tokens.use_refresh(&family.id, claims.jti, &successor).await? {
             Used::Now => Ok(self.session(&family, &successor, now)),
@@ -161,9 +162,16 @@ impl Sessions {
         }
     }
 
-    /// An access token for who presents an API token; it never outlives it.
-    pub fn access(&self, caller: &Caller) -> Signed {
-        self.sign_access(&caller.token, self.driven.clock.now())
+    /// An access token for who presents an API token; it never outlives it. An access token gives no other, or it would
+    /// never end.
+    ///
+    /// # Errors
+    /// [`GrantError::Invalid`].
+    pub fn access(&self, caller: &Caller) -> Result<Signed, GrantError> {
+        if !caller.has_api_token() {
+            return Err(GrantError::Invalid(TokenRefused::Unknown));
+        }
+        Ok(self.sign_access(&caller.token, self.driven.clock.now()))
     }
 
     /// Credentials of the S3 door for a caller; they never outlive its token, and nothing is kept of them.
@@ -172,7 +180,7 @@ impl Sessions {
         let claims = self.claims(&caller.token, self.lives.access, now);
         let access_key_id = format!("OTC{}", BASE32_NOPAD.encode(&claims.jti));
         S3Credentials {
-            secret_access_key: self.sealer.s3_secret(&access_key_id),
+            secret_access_key: self.sealer.s3_secrets(&access_key_id).newest,
             session_token: Secret::new(self.signer.sign_bearer(Purpose::S3, &claims)),
             expiration: claims.expires_at,
             access_key_id,
@@ -187,9 +195,7 @@ impl Sessions {
         let proven = self.workloads.verify(presented).await?;
         let rule = self.rules.iter().find(|rule| rule.admits(&proven)).ok_or(GrantError::Untrusted)?;
         let owner = rule.subject(&proven).map_err(|_| GrantError::Untrusted)?;
-        if self.access.user(&owner).await?.is_some_and(|user| user.disabled) {
-            return Err(GrantError::Invalid(TokenRefused::Disabled));
-        }
+        self.access.enabled(&owner).await?;
         let name = TokenName::of_login(&format!("trust rule {}", rule.name()), None, None);
         let expires_at = Some(self.driven.clock.now().plus(rule.life()));
         Ok(self.access.make(Terms { owner, name, scope: rule.scope(), expires_at }).await?)

@@ -231,7 +231,7 @@ impl StateVersions {
         if let Some(json) = inline.json_state {
             self.upload_json(actor, &ticket.for_json_state(), body(json)).await?;
         }
-        // It is one request, whose bytes were there when it began.
+        // It is one request, and its bearer was asked about when its bytes were there.
         self.upload(actor, &ticket, body(inline.state), ready(Ok(actor.clone()))).await
     }
 

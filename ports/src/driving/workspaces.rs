@@ -196,7 +196,9 @@ impl Workspaces {
         let mut left = None;
         let changed = self.mutate(actor, id, kind, |workspace, _, now| {
             let grant = actor.grant::<Write>(workspace)?;
-            let manage = update.needs_manage().then(|| actor.grant::<Manage>(workspace)).transpose()?;
+            let name = update.name.as_ref().unwrap_or(&workspace.name);
+            let manage =
+                update.needs_manage().then(|| actor.grant_as::<Manage>(workspace, name)).transpose()?;
             let announced = claimed.as_ref().map(|claimed| claimed.by);
             let outcome = workspace.update(&grant, manage.as_ref(), update, announced, now)?;
             // The name that this very change leaves, whatever it was when the request came.
@@ -224,7 +226,7 @@ impl Workspaces {
         let id = workspace.id;
         let by = OperationId::new(self.driven.clock.now(), random(&*self.driven.entropy));
         let announced = self.mutate(actor, id, ChangeKind::Renaming, |workspace, _, _| {
-            let grant = actor.grant::<Manage>(workspace)?;
+            let grant = actor.grant_as::<Manage>(workspace, name)?;
             Ok(workspace.begin_rename(&grant, name, by)?)
         });
         announced.await?;

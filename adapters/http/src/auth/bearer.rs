@@ -84,7 +84,7 @@ impl FromRequest for Ping {
 async fn authenticate(doors: &Doors, request: &HttpRequest, token: &str) -> Result<Caller, AccessError> {
     let caller = doors.access.authenticate(token, Door::Cloud).await;
     let caller = caller.inspect_err(requests::log_refused_token)?;
-    requests::note_actor(request, &caller.actor);
+    requests::note_caller(request, &caller);
     Ok(caller)
 }
 

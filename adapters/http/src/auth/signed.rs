@@ -34,7 +34,7 @@ impl FromRequest for Signed {
             let token = presented(&request)?.ok_or_else(Problem::no_token)?;
             let caller = doors.access.caller(&token, Door::Management).await;
             let caller = caller.inspect_err(requests::log_refused_token)?;
-            requests::note_actor(&request, &caller.actor);
+            requests::note_caller(&request, &caller);
             Ok(Self { doors, caller, request })
         })
     }

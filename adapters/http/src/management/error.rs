@@ -82,6 +82,7 @@ impl From<BodyRefused> for Problem {
             }
             BodyRefused::Early(_) => Self::malformed(detail),
             BodyRefused::Busy => Self::later(detail),
+            BodyRefused::Bearer(error) => error.into(),
         }
     }
 }
@@ -100,17 +101,10 @@ impl From<AccessError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable | StoreError::TooNew(_) | StoreError::Fatal => {
-                Self::later(error.to_string())
-            }
-            // Trying again would not help, and the message names a key, which is the operator's to see.
-            StoreError::Corrupt(_) => Self::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal server error",
-                "storage holds something unreadable; the server's log names it",
-            ),
+        if error.may_pass() {
+            return Self::later(error.told());
         }
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal server error", error.told())
     }
 }
 
@@ -121,7 +115,7 @@ impl From<Failure> for Problem {
         let detail = failure.to_string();
         match failure {
             Failure::Missing { .. } => Self::new(S::NOT_FOUND, "not found", detail),
-            Failure::Denied(_) | Failure::LimitedToken => Self::new(S::FORBIDDEN, "forbidden", detail),
+            Failure::Denied(_) | Failure::LimitedToken(_) => Self::new(S::FORBIDDEN, "forbidden", detail),
             Failure::TokenEnd(_) | Failure::Tags(_) | Failure::Put(_) => {
                 Self::new(S::UNPROCESSABLE_ENTITY, "invalid value", detail)
             }

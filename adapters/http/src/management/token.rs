@@ -7,8 +7,6 @@ use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use opentaco_domain::actor::Door;
 use opentaco_domain::oauth::single;
-use opentaco_domain::token::TokenRefused;
-use opentaco_ports::driving::sessions::GrantError;
 use serde_json::{Map, Value, json};
 
 use crate::auth::presented;
@@ -86,22 +84,20 @@ async fn from_json(doors: &Doors, request: &HttpRequest, payload: Payload) -> Re
         (Some(Value::String(_)), Some(_)) => {
             Err(Refusal::request("send a refresh_token or an API token, not both"))
         }
-        (Some(_), _) => Err(Refusal::request("refresh_token must be a text")),
+        (Some(_), _) => Err(Refusal::bad("invalid_grant", "refresh_token must be a text")),
         (None, Some(token)) => access(doors, request, &token).await,
-        (None, None) => Err(Refusal::request(
+        (None, None) => Err(Refusal::bad(
+            "invalid_grant",
             "send {\"refresh_token\": …}, or an API token as `Authorization: Bearer otc_tfe_…`",
         )),
     }
 }
 
-/// An access token for an API token; an access token gives no other, or it would never end.
+/// An access token for an API token.
 async fn access(doors: &Doors, request: &HttpRequest, token: &str) -> Result<HttpResponse, Refusal> {
     let caller = doors.access.caller(token, Door::Management).await?;
-    if !caller.is_api_token {
-        return Err(GrantError::Invalid(TokenRefused::Unknown).into());
-    }
     requests::note_actor(request, &caller.actor);
-    let signed = doors.sessions.access(&caller);
+    let signed = doors.sessions.access(&caller)?;
     let body = json!({
         "access_token": signed.token.expose(),
         "token_type": "Bearer",

@@ -19,10 +19,7 @@ use super::{Answer, json_answer};
 use crate::auth::Signed;
 use crate::body::{self, SMALL};
 use crate::rfc3339::Rfc3339;
-use crate::task;
-
-/// The longest pattern of unit names, in bytes.
-const MAX_PATTERN: usize = 200;
+use crate::{requests, task};
 
 /// What a client asks for.
 #[derive(Deserialize)]
@@ -36,15 +33,15 @@ struct Wanted {
 
 impl Wanted {
     fn parse(self) -> Result<NewToken, Problem> {
-        let pattern = |unit: String| match unit.len() {
-            1..=MAX_PATTERN => Ok(NamePattern::new(unit)),
-            _ => Err(Problem::invalid("unit must be a pattern of 1 to 200 bytes, such as app/*")),
-        };
         Ok(NewToken {
             name: self.name.parse().map_err(Problem::invalid)?,
             scope: Scope {
                 role: self.role.map(|role| role.parse()).transpose().map_err(Problem::invalid)?,
-                unit: self.unit.map(pattern).transpose()?,
+                unit: self
+                    .unit
+                    .map(|unit| NamePattern::of_units(&unit))
+                    .transpose()
+                    .map_err(Problem::invalid)?,
             },
             end: self.ttl.map(|ttl| life(&ttl)).transpose()?.map(End::After),
         })
@@ -69,6 +66,7 @@ pub(crate) async fn create(call: Signed, payload: Payload) -> Answer {
     let new = wanted.parse()?;
     let (tokens, caller) = (call.doors.api_tokens.clone(), call.caller);
     let (token, record) = task::run(async move { tokens.create(&caller, new).await }).await??;
+    requests::log_made(&record);
     let mut document = document(&record, None);
     document["token"] = json!(token.expose());
     Ok(HttpResponse::build(StatusCode::CREATED)

@@ -6,6 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, PRAGMA, RETRY_AFTER};
 use opentaco_domain::time::Timestamp;
+use opentaco_ports::driven::StoreError;
 use opentaco_ports::driven::idp::IdpError;
 use opentaco_ports::driving::access::AccessError;
 use opentaco_ports::driving::sessions::GrantError;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::token::session_body;
 use crate::task::Crashed;
-use crate::{Doors, task};
+use crate::{Doors, requests, task};
 
 /// The name of a token exchange (RFC 8693).
 pub(crate) const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -61,6 +62,16 @@ impl From<Crashed> for Refusal {
     }
 }
 
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        if error.may_pass() {
+            return Self::later(error.told());
+        }
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Self { status, ..Self::bad("server_error", error.told()) }
+    }
+}
+
 impl From<GrantError> for Refusal {
     fn from(error: GrantError) -> Self {
         let text = error.to_string();
@@ -70,7 +81,8 @@ impl From<GrantError> for Refusal {
             GrantError::Provider(IdpError::Refused(why)) => {
                 Self::bad("invalid_grant", "the token was refused; this server's log says why").because(&why)
             }
-            GrantError::Provider(IdpError::Unavailable(_)) | GrantError::Store(_) => Self::later(text),
+            GrantError::Provider(IdpError::Unavailable(_)) => Self::later(text),
+            GrantError::Store(error) => error.into(),
         }
     }
 }
@@ -96,6 +108,7 @@ pub(crate) async fn exchange(doors: &Doors, token: String) -> HttpResponse {
     let sessions = doors.sessions.clone();
     match task::run(async move { sessions.exchange(&token).await }).await {
         Ok(Ok((token, record))) => {
+            requests::log_made(&record);
             let life = |end: Timestamp| end.since(record.created_at).as_secs();
             let body = json!({
                 "access_token": token.expose(),

@@ -149,7 +149,11 @@ fn failed(doors: &Doors, error: &LoginError) -> HttpResponse {
     } else {
         log_refusal(&error.to_string());
     }
-    let mut answer = Page::failed(&error.to_string()).answer(status, &*doors.entropy);
+    let said = match error {
+        LoginError::Store(error) => error.told(),
+        other => other.to_string(),
+    };
+    let mut answer = Page::failed(&said).answer(status, &*doors.entropy);
     if status == StatusCode::SERVICE_UNAVAILABLE {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
@@ -171,6 +175,7 @@ fn status(error: &LoginError) -> StatusCode {
         LoginError::Oauth(_) | LoginError::Session(_) | LoginError::Redeem(_) => StatusCode::BAD_REQUEST,
         LoginError::Code(LoginCodeError::Wrong) | LoginError::Name(_) => StatusCode::UNPROCESSABLE_ENTITY,
         LoginError::Code(LoginCodeError::TooMany(_)) => StatusCode::TOO_MANY_REQUESTS,
+        LoginError::Store(error) if !error.may_pass() => StatusCode::INTERNAL_SERVER_ERROR,
         LoginError::Provider(_) | LoginError::Store(_) | LoginError::Unwritten => {
             StatusCode::SERVICE_UNAVAILABLE
         }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::form::{self, Pairs};
 use super::grant::{self, Refusal, refuse};
-use crate::{Doors, host, task};
+use crate::{Doors, host, requests, task};
 
 /// Exchanges what the grant type names. The exchange is finished even when the client hangs up.
 pub(crate) async fn token(doors: web::Data<Doors>, request: HttpRequest, payload: Payload) -> HttpResponse {
@@ -41,7 +41,10 @@ async fn redeem(doors: &Doors, request: &HttpRequest, pairs: Pairs) -> HttpRespo
     };
     let login = doors.login.clone();
     match task::run(async move { login.redeem(&pairs, &presenter).await }).await {
-        Ok(Ok(Redeemed::Token(token, record))) => granted(&token, &record),
+        Ok(Ok(Redeemed::Token(token, record))) => {
+            requests::log_made(&record);
+            granted(&token, &record)
+        }
         Ok(Ok(Redeemed::Session(session))) => grant::answer(StatusCode::OK, &session_body(&session)),
         Ok(Err(error)) => failed(&error),
         Err(crashed) => refuse(&crashed.into()),
@@ -102,7 +105,8 @@ fn failed(error: &LoginError) -> HttpResponse {
         | LoginError::Name(_) => Refusal::request(text),
         LoginError::Redeem(RedeemError::InvalidGrant) => Refusal::bad("invalid_grant", text),
         LoginError::Redeem(RedeemError::Denied(_)) => Refusal::bad("access_denied", text),
-        LoginError::Provider(_) | LoginError::Store(_) | LoginError::Unwritten => Refusal::later(text),
+        LoginError::Store(error) => error.clone().into(),
+        LoginError::Provider(_) | LoginError::Unwritten => Refusal::later(text),
     })
 }
 

@@ -42,9 +42,9 @@ const REQUEST_HEAD: Duration = Duration::from_secs(5);
 const DISCONNECT: Duration = Duration::from_secs(3);
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// actix panics outside this range.
 /// Threads of each worker for what waits for a disk.
 const BLOCKING_THREADS: usize = 64;
+/// actix panics outside this range.
 const WORKERS: std::ops::RangeInclusive<usize> = 1..=512;
 
 /// Which protocols the port speaks.

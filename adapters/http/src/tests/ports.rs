@@ -23,7 +23,7 @@ use opentaco_ports::driven::idp::{IdpError, Workloads};
 use opentaco_ports::driven::records::{Appended, Change, Link, Record, Records, Versioned};
 use opentaco_ports::driven::tokens::{Listed, TokenMade, Tokens, Used};
 use opentaco_ports::driven::versions::{Pending, Versions};
-use opentaco_ports::driven::{ByteStream, Clock, Entropy, PublicKey, Sealer, Signer, StoreError};
+use opentaco_ports::driven::{ByteStream, Clock, Entropy, PublicKey, S3Secrets, Sealer, Signer, StoreError};
 use opentaco_ports::driving::Driven;
 use opentaco_ports::driving::access::Access;
 use opentaco_ports::driving::api_tokens::ApiTokens;
@@ -326,8 +326,8 @@ impl Sealer for Kept {
         }
     }
 
-    fn s3_secret(&self, access_key_id: &str) -> Secret<String> {
-        Secret::new(format!("secret of {access_key_id}"))
+    fn s3_secrets(&self, access_key_id: &str) -> S3Secrets {
+        S3Secrets { newest: Secret::new(format!("secret of {access_key_id}")), older: Vec::new() }
     }
 }
 

@@ -163,6 +163,8 @@ impl ApiError {
                 BodyRefused::Encoded => told(S::UNSUPPORTED_MEDIA_TYPE, "unsupported media type", text()),
                 BodyRefused::Early(_) => told(S::BAD_REQUEST, "bad request", text()),
                 BodyRefused::Busy => told(S::SERVICE_UNAVAILABLE, UNAVAILABLE, text()),
+                BodyRefused::Bearer(AccessError::Store(error)) => tell_store(error),
+                BodyRefused::Bearer(_) => told(S::UNAUTHORIZED, "unauthorized", text()),
             },
             Self::TooLong(_) => told(S::PAYLOAD_TOO_LARGE, "payload too large", text()),
             Self::Malformed(_) => told(S::BAD_REQUEST, "bad request", text()),
@@ -189,7 +191,7 @@ fn tell_failure(failure: &Failure, address: Option<&str>) -> Told {
         | Failure::Commit(CommitError::Deleted) => told(S::NOT_FOUND, "not found", text()),
         Failure::Bearer(error) => tell_bearer(error),
         Failure::Denied(_)
-        | Failure::LimitedToken
+        | Failure::LimitedToken(_)
         | Failure::Workspace(WorkspaceError::NotManager)
         | Failure::Commit(CommitError::Expired) => told(S::FORBIDDEN, "forbidden", text()),
         Failure::NameTaken { .. }
@@ -251,16 +253,10 @@ fn tell_bearer(error: &AccessError) -> Told {
 }
 
 fn tell_store(error: &StoreError) -> Told {
-    match error {
-        StoreError::Unavailable | StoreError::TooNew(_) | StoreError::Fatal => {
-            told(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, error.to_string())
-        }
-        // Trying again would not help, and the message names a key, which is the operator's to see.
-        StoreError::Corrupt(_) => told(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal server error",
-            "storage holds something unreadable; the server's log names it",
-        ),
+    if error.may_pass() {
+        told(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, error.told())
+    } else {
+        told(StatusCode::INTERNAL_SERVER_ERROR, "internal server error", error.told())
     }
 }
 

@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::jsonapi::{self, Document, Resource, one};
 use crate::auth::{Addressed, Call};
 use crate::rfc3339::Rfc3339;
-use crate::task;
+use crate::{requests, task};
 
 /// A user in the path: only the caller is one that can be seen.
 pub(crate) struct UserId(String);
@@ -61,6 +61,7 @@ pub(crate) async fn create(call: Call<UserId>, payload: Payload) -> Answer {
     let (tokens, caller) = (call.doors.api_tokens.clone(), call.caller);
     let made = task::run(async move { tokens.create(&caller, new).await }).await??;
     let (token, record) = made;
+    requests::log_made(&record);
     jsonapi::single(StatusCode::CREATED, &resource(&record, None, Some(&token)))
 }
 
