@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
 use opentaco_domain::actor::{Door, Subject};
+use opentaco_domain::claims::Successor;
 use opentaco_domain::id::{AttemptId, LockId, OperationId, StateVersionId, TokenId, WorkspaceId};
 use opentaco_domain::lock::{Holder, Lock};
 use opentaco_domain::rbac::Scope;
@@ -120,6 +121,18 @@ pub fn token(n: usize, secret: u8) -> TokenRecord {
         expires_at: Some(AT.plus(Duration::from_hours(1))),
         revoked_at: None,
     }
+}
+
+/// A family of refresh tokens, which has no secret and no end of its own.
+pub fn family(n: usize) -> TokenRecord {
+    let name = "taco login".parse().unwrap();
+    TokenRecord { kind: TokenKind::Family, name, expires_at: None, ..token(n, 0) }
+}
+
+/// A refresh token that was made so long after [`AT`], and lives for 30 days.
+pub fn successor(n: u8, after: Duration) -> Successor {
+    let issued_at = AT.plus(after);
+    Successor { jti: [n; 16], issued_at, expires_at: issued_at.plus(Duration::from_hours(720)) }
 }
 
 pub fn blob_key(n: usize, kind: BlobKind) -> BlobKey {

@@ -11,13 +11,18 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use opentaco_domain::actor::Subject;
+use opentaco_domain::claims::Successor;
 use opentaco_domain::id::{OperationId, ProjectId, WorkspaceId};
+use opentaco_domain::name::NamePattern;
 use opentaco_domain::organization::Organization;
 use opentaco_domain::project::{Project, Projects};
+use opentaco_domain::rbac::{Policy, Role, Scope};
 use opentaco_domain::settings::{Kept, Settings};
 use opentaco_domain::state::Output;
 use opentaco_domain::state::StateVersion;
 use opentaco_domain::time::Timestamp;
+use opentaco_domain::token::{TokenKind, TokenRecord};
+use opentaco_domain::user::User;
 use opentaco_domain::workspace::{NameClaim, Renaming, Workspace};
 use opentaco_object_store::{
     ObjectBlobs, ObjectCatalog, ObjectTokens, ObjectVersions, RecordStreams, Store, probe,
@@ -72,6 +77,8 @@ pub struct Server {
     pub catalog: Arc<dyn Catalog>,
     pub versions: Arc<dyn Versions>,
     pub tokens: Arc<dyn Tokens>,
+    pub users: Arc<dyn Records<User>>,
+    pub policies: Arc<dyn Records<Policy>>,
 }
 
 impl Server {
@@ -87,6 +94,8 @@ impl Server {
             catalog: Arc::new(ObjectCatalog::new(s(), c())),
             versions: Arc::new(ObjectVersions::new(s(), c())),
             tokens: Arc::new(ObjectTokens::new(s(), c())),
+            users: Arc::new(RecordStreams::new(s(), c())),
+            policies: Arc::new(RecordStreams::new(s(), c())),
             objects,
             store,
         }
@@ -124,12 +133,22 @@ struct Gallery {
 impl Gallery {
     /// Takes the one object that was written since.
     async fn take(&mut self, server: &Server, file: &str) {
-        let new: Vec<String> =
-            server.keys().await.into_iter().filter(|key| !self.seen.contains(key)).collect();
-        let [key] = &new[..] else { panic!("{file}: {new:?}") };
-        let bytes = server.objects.get(&Path::from(key.as_str())).await.unwrap().bytes().await.unwrap();
-        self.seen.insert(key.clone());
-        self.pictures.push(Picture { file: file.to_owned(), key: key.clone(), bytes });
+        self.take_all(server, &[("", file)]).await;
+    }
+
+    /// Takes all objects that were written since: one in each of these places.
+    async fn take_all(&mut self, server: &Server, places: &[(&str, &str)]) {
+        let keys = server.keys().await;
+        let new: Vec<String> = keys.into_iter().filter(|key| !self.seen.contains(key)).collect();
+        assert_eq!(new.len(), places.len(), "{places:?}: {new:?}");
+        for (place, file) in places {
+            let found: Vec<&String> = new.iter().filter(|key| key.starts_with(place)).collect();
+            let [key] = found[..] else { panic!("{file}: {found:?}") };
+            let object = server.objects.get(&Path::from(key.as_str())).await.unwrap();
+            let bytes = object.bytes().await.unwrap();
+            self.seen.insert(key.clone());
+            self.pictures.push(Picture { file: (*file).to_owned(), key: key.clone(), bytes });
+        }
     }
 }
 
@@ -196,6 +215,45 @@ pub fn pending_with_outputs() -> Pending {
     Pending { version: version_id(1, 4), outputs: Some(attempt), ..pending() }
 }
 
+pub fn limited_token() -> TokenRecord {
+    let scope = Scope { role: Some(Role::Reader), unit: Some(NamePattern::new("app/*")) };
+    TokenRecord { scope, expires_at: None, ..token(2, 2) }
+}
+
+pub fn family() -> TokenRecord {
+    let name = "taco login from 127.0.0.1 (taco/1.0)".parse().unwrap();
+    TokenRecord { kind: TokenKind::Family, name, expires_at: None, ..token(3, 3) }
+}
+
+/// The refresh token that was used.
+pub const USED: [u8; 16] = [0xab; 16];
+
+pub fn successor() -> Successor {
+    Successor { jti: [0xcd; 16], issued_at: AT, expires_at: AT.plus(Duration::from_hours(720)) }
+}
+
+pub fn user() -> User {
+    User {
+        subject: Subject::of_provider("auth0|17").unwrap(),
+        email: Some("alice@example.com".parse().unwrap()),
+        email_verified: true,
+        groups: ["ops".to_owned(), "team \"ä\"".to_owned()].into(),
+        last_login: AT,
+        disabled: false,
+    }
+}
+
+/// Somebody of whom the login says nothing but who it is.
+pub fn bare_user() -> User {
+    let subject = Subject::development("bob").unwrap();
+    User { subject, email: None, email_verified: false, groups: BTreeSet::new(), disabled: true, ..user() }
+}
+
+pub fn policy() -> Policy {
+    let named = ["alice@example.com", "oidc:auth0|17", "dev:alice"];
+    Policy { on: true, administrators: named.map(|named| named.parse().unwrap()).into() }
+}
+
 pub fn json_state() -> String {
     "{\"format_version\":\"1.0\",\"terraform_version\":\"1.11.4\"}\n".to_owned()
 }
@@ -233,10 +291,8 @@ pub async fn paint() -> Vec<Picture> {
     gallery.take(&server, "hint.json").await;
     server.catalog.note(&default, 3, &Hint::of(&settled_workspace())).await.unwrap();
     gallery.take(&server, "hint-project.json").await;
-    server.tokens.create(&token(1, 1)).await.unwrap();
-    gallery.take(&server, "token-created.json").await;
-    server.tokens.revoke(&token(1, 1).id, &Subject::local_owner(), AT).await.unwrap();
-    gallery.take(&server, "token-revoked.json").await;
+    tokens(&server, &mut gallery).await;
+    people(&server, &mut gallery).await;
     server.blobs.put_state(blob_key(1, BlobKind::State), body(state(400, 1), 64), 400).await.unwrap();
     gallery.take(&server, "blob-state.bin").await;
     server.blobs.put_plain(blob_key(1, BlobKind::JsonState), body(json_state(), 64), 400).await.unwrap();
@@ -275,4 +331,44 @@ async fn records(server: &Server, gallery: &mut Gallery) {
     let projects = change(8, ChangeKind::Changed, organization_with_projects());
     landed(server.organizations.try_append(&key.0, Some(&created), &projects).await);
     gallery.take(server, "organization-2-projects.json").await;
+}
+
+async fn tokens(server: &Server, gallery: &mut Gallery) {
+    let made = |file, owned| [("_tfe_tokens/", file), ("_tokens_by_owner/", owned)];
+    let tokens = &server.tokens;
+    tokens.create(&token(1, 1)).await.unwrap();
+    gallery.take_all(server, &made("token-created.json", "token-owned.json")).await;
+    tokens.revoke(&token(1, 1).id, &Subject::local_owner(), AT).await.unwrap();
+    gallery.take(server, "token-revoked.json").await;
+    tokens.create(&limited_token()).await.unwrap();
+    gallery.take_all(server, &made("token-limited.json", "token-limited-owned.json")).await;
+    let before = server.keys().await.len();
+    tokens.note_use(&limited_token().id, AT.plus(Duration::from_mins(59)));
+    // It is written by a task that nobody waits for.
+    for _ in 0..1000 {
+        if server.keys().await.len() > before {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    gallery.take(server, "token-last-used.json").await;
+    tokens.create(&family()).await.unwrap();
+    gallery.take_all(server, &made("family-created.json", "family-owned.json")).await;
+    tokens.use_refresh(&family().id, USED, &successor()).await.unwrap();
+    gallery.take(server, "refresh-used.json").await;
+}
+
+async fn people(server: &Server, gallery: &mut Gallery) {
+    let logged_in = change(10, ChangeKind::LoggedIn, user());
+    landed(server.users.try_append(&user().subject, None, &logged_in).await);
+    gallery.take(server, "user-1-logged-in.json").await;
+    let bare = change(11, ChangeKind::LoggedIn, bare_user());
+    landed(server.users.try_append(&bare_user().subject, None, &bare).await);
+    gallery.take(server, "user-bare.json").await;
+    let on = change(12, ChangeKind::Created, policy());
+    let on = landed(server.policies.try_append(&(), None, &on).await);
+    gallery.take(server, "policy-1-on.json").await;
+    let open = change(13, ChangeKind::Changed, policy().switched_off());
+    landed(server.policies.try_append(&(), Some(&on), &open).await);
+    gallery.take(server, "policy-2-open.json").await;
 }

@@ -22,14 +22,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use opentaco_domain::claims::Successor;
 use opentaco_domain::workspace::{NameClaim, Workspace};
 use opentaco_ports::driven::blobs::BlobKind;
 use opentaco_ports::driven::catalog::Hint;
 use opentaco_ports::driven::records::Versioned;
+use opentaco_ports::driven::tokens::{Listed, Used};
 
 use crate::gallery::{
-    Picture, Server, claim, json_state, long_workspace, organization, organization_with_projects, outputs,
-    paint, pending, pending_with_outputs, rolled_back, settled_workspace,
+    Picture, Server, USED, bare_user, claim, family, json_state, limited_token, long_workspace, organization,
+    organization_with_projects, outputs, paint, pending, pending_with_outputs, policy, rolled_back,
+    settled_workspace, successor, user,
 };
 use crate::values::{AT, blob_key, full_workspace, state, token, version, whole, workspace, workspace_id};
 
@@ -165,6 +168,41 @@ async fn tokens_load() {
     assert_eq!(server.tokens.read(&id).await.unwrap(), Some(token(1, 1)));
     let server = bucket(&["token-created.json", "token-revoked.json"]).await;
     assert_eq!(server.tokens.read(&id).await.unwrap().unwrap().revoked_at, Some(AT));
+}
+
+#[tokio::test]
+async fn limits_uses_and_families_of_tokens_load() {
+    let server = bucket(&[
+        "token-created.json",
+        "token-owned.json",
+        "token-limited.json",
+        "token-limited-owned.json",
+        "token-last-used.json",
+        "family-created.json",
+        "family-owned.json",
+        "refresh-used.json",
+    ])
+    .await;
+    let tokens = &server.tokens;
+    assert_eq!(tokens.read(&limited_token().id).await.unwrap(), Some(limited_token()));
+    assert_eq!(tokens.read(&family().id).await.unwrap(), Some(family()));
+    let unused = |record| Listed { record, last_used_at: None };
+    let used = Listed { record: limited_token(), last_used_at: Some(AT) };
+    assert_eq!(tokens.list(&family().owner).await.unwrap(), [unused(token(1, 1)), used, unused(family())]);
+    let other = Successor { jti: [1; 16], ..successor() };
+    assert_eq!(tokens.use_refresh(&family().id, USED, &other).await.unwrap(), Used::Before(successor()));
+}
+
+#[tokio::test]
+async fn entries_of_users_and_of_the_policy_load() {
+    let server = bucket(&["user-1-logged-in.json", "user-bare.json", "policy-1-on.json"]).await;
+    for user in [user(), bare_user()] {
+        let found = server.users.newest(&user.subject).await.unwrap().unwrap();
+        assert_eq!((found.number, found.value), (1, user));
+    }
+    assert_eq!(server.policies.newest(&()).await.unwrap().unwrap().value, policy());
+    let server = bucket(&["policy-1-on.json", "policy-2-open.json"]).await;
+    assert_eq!(server.policies.newest(&()).await.unwrap().unwrap().value, policy().switched_off());
 }
 
 #[tokio::test]
