@@ -14,7 +14,9 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 use opentaco_domain::organization::Organization;
+use opentaco_domain::rbac::Policy;
 use opentaco_domain::time::Timestamp;
+use opentaco_domain::user::User;
 use opentaco_domain::workspace::{NameClaim, Workspace};
 use opentaco_object_store::{
     ObjectBlobs, ObjectCatalog, ObjectTokens, ObjectVersions, RecordStreams, S3, Store,
@@ -86,6 +88,8 @@ pub struct Server {
     pub workspaces: Arc<dyn Records<Workspace>>,
     pub names: Arc<dyn Records<NameClaim>>,
     pub organizations: Arc<dyn Records<Organization>>,
+    pub users: Arc<dyn Records<User>>,
+    pub policies: Arc<dyn Records<Policy>>,
     pub blobs: Arc<dyn Blobs>,
     pub catalog: Arc<dyn Catalog>,
     pub versions: Arc<dyn Versions>,
@@ -101,6 +105,8 @@ impl Server {
             workspaces: Arc::new(RecordStreams::new(s(), c())),
             names: Arc::new(RecordStreams::new(s(), c())),
             organizations: Arc::new(RecordStreams::new(s(), c())),
+            users: Arc::new(RecordStreams::new(s(), c())),
+            policies: Arc::new(RecordStreams::new(s(), c())),
             blobs: Arc::new(ObjectBlobs::new(s(), c())),
             catalog: Arc::new(ObjectCatalog::new(s(), c())),
             versions: Arc::new(ObjectVersions::new(s(), c())),

@@ -1,16 +1,19 @@
 //! Replies that get lost, and replies that never come.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use opentaco_ports::driven::StoreError;
 use opentaco_ports::driven::blobs::{BlobKind, PutError};
 use opentaco_ports::driven::records::{Appended, ChangeKind};
-use opentaco_ports::driven::tokens::TokenMade;
+use opentaco_ports::driven::tokens::{TokenMade, Used};
 
 use crate::backend::Backend;
 use crate::flaky::{ALWAYS, flaky};
 use crate::records::created;
-use crate::values::{blob_key, body, change, full_workspace, state, token, whole, workspace_id};
+use crate::values::{
+    blob_key, body, change, family, full_workspace, state, successor, token, whole, workspace_id,
+};
 
 pub async fn an_append_whose_reply_was_lost_is_ours(backend: &Backend) {
     let (server, faults) = flaky(backend);
@@ -66,6 +69,35 @@ pub async fn a_token_whose_reply_was_lost_is_created(backend: &Backend) {
     for n in 1..=3 {
         assert_eq!(backend.open().tokens.read(&token(n, 1).id).await, Ok(Some(token(n, 1))));
     }
+}
+
+pub async fn a_use_of_a_refresh_token_whose_reply_was_lost_is_now(backend: &Backend) {
+    let (server, faults) = flaky(backend);
+    let id = family(1).id;
+    server.tokens.create(&family(1)).await.unwrap();
+    faults.lost.store(1, Ordering::SeqCst);
+    let use_it = async |used: u8, next: u8| {
+        server.tokens.use_refresh(&id, [used; 16], &successor(next, Duration::ZERO)).await
+    };
+    assert_eq!(use_it(1, 2).await, Ok(Used::Now), "the reply was lost, the use was not");
+    faults.failed.store(2, Ordering::SeqCst);
+    assert_eq!(use_it(2, 3).await, Ok(Used::Now), "nothing landed before");
+    // Somebody else's stays somebody else's, whatever the store says.
+    faults.lost.store(1, Ordering::SeqCst);
+    assert_eq!(use_it(1, 9).await, Ok(Used::Before(successor(2, Duration::ZERO))));
+}
+
+pub async fn a_use_of_a_refresh_token_that_may_have_landed_gives_no_successor(backend: &Backend) {
+    let (server, faults) = flaky(backend);
+    let id = family(1).id;
+    server.tokens.create(&family(1)).await.unwrap();
+    let next = successor(2, Duration::ZERO);
+    faults.lost.store(ALWAYS, Ordering::SeqCst);
+    faults.unread.store(ALWAYS, Ordering::SeqCst);
+    assert_eq!(server.tokens.use_refresh(&id, [1; 16], &next).await, Err(StoreError::Unavailable));
+    // It had landed: whoever comes again learns what was decided then.
+    let again = backend.open().tokens.use_refresh(&id, [1; 16], &successor(3, Duration::ZERO)).await;
+    assert_eq!(again, Ok(Used::Before(next)));
 }
 
 pub async fn a_blob_whose_reply_was_lost_is_kept(backend: &Backend) {

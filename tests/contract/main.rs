@@ -22,7 +22,10 @@ mod late_replies;
 mod lost_replies;
 mod probes;
 mod records;
+mod refreshes;
 mod s3;
+mod sweeps;
+mod token_lists;
 mod tokens;
 mod values;
 mod versions;
@@ -67,6 +70,8 @@ promises! {
     records {
         entries_are_numbered_from_one_and_read_back_whole,
         every_kind_of_record_has_its_own_streams,
+        users_are_kept_each_by_its_own_subject,
+        there_is_one_policy_and_of_two_first_ones_one_lands,
         an_append_to_a_stale_base_is_theirs,
         the_same_change_tried_again_is_ours_with_the_stored_entry,
         of_racing_appends_exactly_one_lands_every_time,
@@ -127,6 +132,33 @@ promises! {
         a_revocation_survives_a_read_that_began_before_it,
         an_unreadable_token_is_an_error_and_admits_nobody,
     }
+    token_lists {
+        an_owner_has_its_own_tokens_in_the_order_of_their_ids,
+        a_revoked_token_is_listed_no_more,
+        a_family_is_listed_beside_tokens,
+        what_is_unreadable_hides_nothing_else,
+        an_entry_that_leads_to_nothing_or_to_a_strangers_token_is_left_out,
+        a_use_is_kept_to_the_hour,
+        a_later_hour_is_never_put_back,
+        a_use_noted_after_a_revocation_never_undoes_it,
+        limits_of_a_token_come_back,
+    }
+    refreshes {
+        a_refresh_token_is_used_once_whatever_server_it_comes_to,
+        of_racing_uses_exactly_one_is_now_and_all_learn_the_same_successor,
+        uses_of_one_family_are_not_those_of_another,
+        an_unreadable_use_is_an_error_and_gives_no_successor,
+    }
+    sweeps {
+        what_expired_more_than_a_day_ago_is_gone_with_everything_of_it,
+        what_is_younger_or_never_expires_is_kept,
+        a_revoked_token_without_an_end_stays_revoked,
+        a_family_ends_with_its_newest_refresh_token,
+        a_use_is_remembered_as_long_as_what_was_used_could_come_again,
+        what_was_removed_is_unknown_everywhere_and_its_id_is_free,
+        servers_that_sweep_together_remove_everything,
+        what_is_unreadable_stops_no_sweep,
+    }
     versions {
         a_proposal_reads_back_until_its_bytes_come,
         remembering_a_version_twice_is_fine,
@@ -147,6 +179,8 @@ promises! {
         an_append_whose_reply_was_lost_and_that_cannot_be_read_is_unknown_then_ours,
         an_append_that_never_landed_is_unknown_and_lands_when_tried_again,
         a_token_whose_reply_was_lost_is_created,
+        a_use_of_a_refresh_token_whose_reply_was_lost_is_now,
+        a_use_of_a_refresh_token_that_may_have_landed_gives_no_successor,
         a_blob_whose_reply_was_lost_is_kept,
         a_store_that_never_answers_is_unavailable_in_the_end,
     }

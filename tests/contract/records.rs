@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use opentaco_domain::actor::Subject;
 use opentaco_domain::organization::Organization;
 use opentaco_domain::project::Projects;
+use opentaco_domain::rbac::Policy;
+use opentaco_domain::user::{Identity, User};
 use opentaco_domain::workspace::{NameClaim, Workspace};
 use opentaco_ports::driven::records::{Appended, ChangeKind, Records, Versioned};
 use tokio::sync::Barrier;
@@ -60,6 +63,58 @@ pub async fn every_kind_of_record_has_its_own_streams(backend: &Backend) {
     assert_eq!(other.organizations.newest(&key.0).await.unwrap().unwrap().value, home);
     let elsewhere = ("default".parse().unwrap(), "app/2".parse().unwrap());
     assert_eq!(other.names.newest(&elsewhere).await, Ok(None));
+}
+
+pub async fn users_are_kept_each_by_its_own_subject(backend: &Backend) {
+    let users = backend.open().users;
+    let everything = User {
+        email: Some("alice@example.com".parse().unwrap()),
+        email_verified: true,
+        groups: ["ops".to_owned(), "näme \"quoted\"".to_owned()].into(),
+        disabled: true,
+        ..bare("oidc:auth0|17")
+    };
+    // The same name from another source is somebody else.
+    let all = [everything, bare("dev:alice"), bare("oidc:alice"), bare("ci:a:alice"), bare("local:owner")];
+    for (n, user) in all.iter().enumerate() {
+        let login = change(n, ChangeKind::LoggedIn, user.clone());
+        landed(users.try_append(&user.subject, None, &login).await);
+    }
+    let other = backend.open().users;
+    for user in &all {
+        let found = other.newest(&user.subject).await.unwrap().unwrap();
+        assert_eq!((found.number, &found.value), (1, user));
+    }
+    assert_eq!(other.newest(&"dev:bob".parse().unwrap()).await, Ok(None));
+    let first = other.newest(&all[0].subject).await.unwrap().unwrap();
+    let later = User { last_login: AT.plus(MINUTE), groups: ["dev".to_owned()].into(), ..all[0].clone() };
+    let login = change(9, ChangeKind::LoggedIn, later.clone());
+    let second = landed(other.try_append(&later.subject, Some(&first), &login).await);
+    assert_eq!((second.number, &second.value), (2, &later));
+    assert_eq!(users.newest(&later.subject).await.unwrap(), Some(second), "seen by the other server at once");
+}
+
+fn bare(subject: &str) -> User {
+    let subject: Subject = subject.parse().unwrap();
+    User::after_login(None, Identity::bare(subject), AT)
+}
+
+pub async fn there_is_one_policy_and_of_two_first_ones_one_lands(backend: &Backend) {
+    let [here, there] = [backend.open().policies, backend.open().policies];
+    assert_eq!(here.newest(&()).await, Ok(None));
+    assert_eq!(there.newest(&()).await, Ok(None));
+    let named = |all: &[&str]| all.iter().map(|one| one.parse().unwrap()).collect();
+    let on = Policy::open().switched_on(&named(&["alice@example.com", "oidc:auth0|17", "dev:alice"]));
+    let other = Policy::open().switched_on(&named(&["oidc:bob"]));
+    let first = landed(here.try_append(&(), None, &change(1, ChangeKind::Created, on.clone())).await);
+    let second = there.try_append(&(), None, &change(2, ChangeKind::Created, other)).await;
+    assert_eq!(second, Appended::Theirs, "a second first one changes nothing");
+    assert_eq!(there.newest(&()).await.unwrap().as_ref(), Some(&first));
+    let off = change(3, ChangeKind::Changed, on.switched_off());
+    landed(there.try_append(&(), Some(&first), &off).await);
+    for policies in [here, there, backend.open().policies] {
+        assert_eq!(policies.newest(&()).await.unwrap().unwrap().value, on.switched_off());
+    }
 }
 
 pub async fn an_append_to_a_stale_base_is_theirs(backend: &Backend) {
