@@ -172,6 +172,12 @@ impl Server {
         }
     }
 
+    /// Restarts with one setting changed.
+    pub fn restart_with(&mut self, name: &str, value: &str) {
+        self.options = self.options.clone().env(name, value);
+        self.restart();
+    }
+
     /// Asks the server to stop (SIGTERM); it must drain and leave with 0.
     pub fn stop(&mut self) {
         let mut process = self.process.take().expect("a running server");
@@ -209,9 +215,14 @@ impl Server {
 
     /// A token for somebody, made beside the server by who holds its storage.
     pub fn admin_token(&self, subject: &str) -> String {
-        let made = self.command().args(["admin", "token", subject]).output().expect("the program to run");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        String::from_utf8_lossy(&made.stdout).trim().to_owned()
+        self.beside(&["admin", "token", subject]).trim().to_owned()
+    }
+
+    /// Runs the program beside the server, with the same settings, and gives what it printed.
+    pub fn beside(&self, args: &[&str]) -> String {
+        let ended = self.command().args(args).output().expect("the program to run");
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8_lossy(&ended.stdout).into_owned()
     }
 
     /// Everything the running process has printed, standard error included.
