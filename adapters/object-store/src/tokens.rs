@@ -1,6 +1,6 @@
 //! Tokens: one object says that a token was made, another that it was revoked, a third when it was used last.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -170,19 +170,23 @@ impl ObjectTokens {
         record: &TokenRecord,
         dead: impl Fn(Timestamp) -> bool,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let (mut end, mut outlived) = (None, Vec::new());
+        let mut uses = Vec::new();
         for object in self.store.list(&layout::used_refreshes(&record.id)).await? {
             let Some(bytes) = self.store.get(&object.location).await? else { continue };
             let successor = read_successor(&bytes).map_err(|why| corrupt(&object.location, &why))?;
-            end = end.max(Some(successor.expires_at));
-            // A successor outlives what it followed.
-            if dead(successor.expires_at) {
-                outlived.push(object.location);
-            }
+            uses.push((object.location, successor));
         }
-        if !end.is_some_and(dead) {
-            for key in outlived {
-                self.delete(&key).await?;
+        let end = uses.iter().map(|(_, successor)| successor.expires_at).max();
+        if !end.is_some_and(&dead) {
+            // A successor may die before what it followed, when the lives of refresh tokens were made shorter: a use is
+            // remembered until both are dead, or what was used could come again.
+            let living = uses.iter().filter(|(_, successor)| !dead(successor.expires_at));
+            let living: HashSet<Path> =
+                living.map(|(_, successor)| layout::used_refresh(&record.id, successor.jti)).collect();
+            for (key, successor) in &uses {
+                if dead(successor.expires_at) && !living.contains(key) {
+                    self.delete(key).await?;
+                }
             }
         }
         Ok(end)

@@ -240,7 +240,8 @@ impl Workspaces {
         Ok(Claimed { by, old_claim })
     }
 
-    /// A page of the workspaces that may read its state when not all may, without those that were deleted.
+    /// A page of the workspaces that may read its state when not all may, without those that were deleted or that the
+    /// caller may not see.
     ///
     /// # Errors
     /// [`Failure::Missing`]; [`Failure::Store`].
@@ -254,7 +255,8 @@ impl Workspaces {
         let mut consumers = workspace.settings.consumers;
         if !consumers.is_empty() {
             let hints = self.driven.catalog.hints(&workspace.organization).await?;
-            let there: BTreeSet<WorkspaceId> = hints.into_iter().map(|hint| hint.workspace).collect();
+            let seen = hints.into_iter().filter(|hint| actor.may_see(&hint.name));
+            let there: BTreeSet<WorkspaceId> = seen.map(|hint| hint.workspace).collect();
             consumers.retain(|consumer| there.contains(consumer));
         }
         let on_page: Vec<WorkspaceId> =
@@ -342,7 +344,9 @@ impl Workspaces {
     /// # Errors
     /// As [`Workspaces::lock`].
     pub async fn force_unlock(&self, actor: &Actor, id: WorkspaceId) -> Result<Workspace, Failure> {
-        let seen = self.read(actor, id).await?.lock.ok_or(LockError::NotLocked)?.id;
+        let workspace = self.read(actor, id).await?;
+        actor.grant::<Manage>(&workspace)?;
+        let seen = workspace.lock.ok_or(LockError::NotLocked)?.id;
         let changed = self.mutate(actor, id, ChangeKind::ForceUnlocked, |workspace, _, _| {
             let grant = actor.grant::<Manage>(workspace)?;
             Ok(workspace.force_unlock(&grant, seen)?)

@@ -58,11 +58,15 @@ async fn from_form(doors: &Doors, request: &HttpRequest, payload: Payload) -> Re
 
 /// There is one kind of token to be had, and nobody to act for.
 fn check_wanted(pairs: &Pairs) -> Result<(), Refusal> {
-    let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    if value("requested_token_type").is_some_and(|wanted| wanted != ACCESS_TOKEN) {
-        return Err(Refusal::request(format!("requested_token_type must be {ACCESS_TOKEN}")));
+    let values = |name| pairs.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str());
+    let wanted = "requested_token_type";
+    if values(wanted).count() > 1 {
+        return Err(Refusal::request(format!("{wanted} is there more than once")));
     }
-    if value("actor_token").is_some() {
+    if values(wanted).any(|wanted| wanted != ACCESS_TOKEN) {
+        return Err(Refusal::request(format!("{wanted} must be {ACCESS_TOKEN}")));
+    }
+    if values("actor_token").next().is_some() {
         return Err(Refusal::request("actor_token is not supported"));
     }
     Ok(())

@@ -17,7 +17,7 @@ use crate::task;
 pub(crate) async fn list(call: Call<WorkspaceId>) -> Answer {
     let page = Query::of(&call.request).page().unwrap_or_default();
     let page = call.doors.workspaces.consumers(&call.caller.actor, call.at, page).await?;
-    jsonapi::page(&page.map(|workspace| workspace_document::document(&workspace)))
+    jsonapi::page(&page.map(|workspace| workspace_document::document(&call.caller.actor, &workspace)))
 }
 
 /// Adds some.

@@ -41,7 +41,7 @@ where
 {
     let changed = task::run(work(call.doors.workspaces.clone(), call.caller.actor.clone(), call.at)).await?;
     match changed {
-        Ok(workspace) => workspace_document::answer(StatusCode::OK, &workspace),
+        Ok(workspace) => workspace_document::answer(StatusCode::OK, &call.caller.actor, &workspace),
         Err(failure) => Err(located(&call.doors.workspaces, &call.caller.actor, call.at, failure).await),
     }
 }

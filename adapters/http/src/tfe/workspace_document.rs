@@ -2,7 +2,9 @@
 
 use crate::rfc3339::Rfc3339;
 use actix_web::http::StatusCode;
+use opentaco_domain::actor::Actor;
 use opentaco_domain::id::ProjectId;
+use opentaco_domain::rbac::{Manage, Read, UseLock, Write};
 use opentaco_domain::settings::{KEPT, Kept};
 use opentaco_domain::time::Timestamp;
 use opentaco_domain::workspace::Workspace;
@@ -11,9 +13,9 @@ use serde_json::{Value, json};
 use super::jsonapi::{self, Resource, one};
 use super::{Answer, BASE_PATH};
 
-/// An answer of one workspace.
-pub(super) fn answer(status: StatusCode, workspace: &Workspace) -> Answer {
-    jsonapi::single(status, &document(workspace))
+/// An answer of one workspace, to that caller.
+pub(super) fn answer(status: StatusCode, actor: &Actor, workspace: &Workspace) -> Answer {
+    jsonapi::single(status, &document(actor, workspace))
 }
 
 /// `organization/name`, as Terraform writes it: the lock id of `terraform force-unlock`.
@@ -27,7 +29,7 @@ pub(super) fn time(at: Timestamp) -> String {
 }
 
 /// The document. Terraform crashes without `permissions`, and runs remotely without `execution-mode` local.
-pub(super) fn document(workspace: &Workspace) -> Resource<Value> {
+pub(super) fn document(actor: &Actor, workspace: &Workspace) -> Resource<Value> {
     let name = workspace.name.to_cloud();
     let current = workspace.current.as_ref();
     let lock = workspace.lock.as_ref().map(
@@ -51,7 +53,7 @@ pub(super) fn document(workspace: &Workspace) -> Resource<Value> {
         "created-at": time(workspace.created_at),
         "updated-at": time(workspace.updated_at),
         "actions": {"is-destroyable": true},
-        "permissions": permissions(),
+        "permissions": permissions(actor, workspace),
     });
     for (name, default) in KEPT {
         attributes[name] = kept(workspace.settings.kept(name).unwrap_or(default));
@@ -87,20 +89,24 @@ fn kept(kept: Kept) -> Value {
 }
 
 /// What the caller may do. `can-force-delete` makes Terraform delete safely; nothing is queued on the server.
-fn permissions() -> Value {
+fn permissions(actor: &Actor, workspace: &Workspace) -> Value {
+    let reads = actor.grant::<Read>(workspace).is_ok();
+    let locks = actor.grant::<UseLock>(workspace).is_ok();
+    let writes = actor.grant::<Write>(workspace).is_ok();
+    let manages = actor.grant::<Manage>(workspace).is_ok();
     json!({
-        "can-update": true,
-        "can-destroy": true,
-        "can-force-delete": true,
-        "can-lock": true,
-        "can-unlock": true,
-        "can-force-unlock": true,
-        "can-read-settings": true,
-        "can-read-state-versions": true,
-        "can-create-state-versions": true,
-        "can-read-state-outputs": true,
-        "can-manage-tags": true,
-        "can-read-variable": true,
+        "can-update": manages,
+        "can-destroy": manages,
+        "can-force-delete": manages,
+        "can-lock": locks,
+        "can-unlock": locks,
+        "can-force-unlock": manages,
+        "can-read-settings": reads,
+        "can-read-state-versions": reads,
+        "can-create-state-versions": writes,
+        "can-read-state-outputs": reads,
+        "can-manage-tags": writes,
+        "can-read-variable": reads,
         "can-update-variable": false,
         "can-queue-run": false,
         "can-queue-apply": false,

@@ -67,7 +67,8 @@ impl Call<Which> {
 pub(crate) async fn list(call: Call<OrganizationName>) -> Answer {
     let query = query(call.at.clone(), &Query::of(&call.request))?;
     let page = call.doors.workspaces.list(&call.caller.actor, &query).await?;
-    let mut documents: Vec<_> = page.items.iter().map(workspace_document::document).collect();
+    let document = |workspace| workspace_document::document(&call.caller.actor, workspace);
+    let mut documents: Vec<_> = page.items.iter().map(document).collect();
     let included = include::with_workspaces(&call, &page.items, &mut documents).await?;
     jsonapi::page_with(&Page { items: documents, request: page.request, total: page.total }, &included)
 }
@@ -132,14 +133,15 @@ pub(crate) async fn create(call: Call<OrganizationName>, payload: Payload) -> An
         tags: new_tags(&mut document)?,
     };
     let (workspaces, actor) = (call.doors.workspaces.clone(), call.caller.actor);
-    let made = task::run(async move { workspaces.create(&actor, &new).await }).await??;
-    workspace_document::answer(StatusCode::CREATED, &made)
+    let caller = actor.clone();
+    let made = task::run(async move { workspaces.create(&caller, &new).await }).await??;
+    workspace_document::answer(StatusCode::CREATED, &actor, &made)
 }
 
 /// One workspace.
 pub(crate) async fn read(call: Call<Which>) -> Answer {
     let workspace = call.workspace().await?;
-    let mut documents = [workspace_document::document(&workspace)];
+    let mut documents = [workspace_document::document(&call.caller.actor, &workspace)];
     let included = include::with_workspaces(&call, &[workspace], &mut documents).await?;
     jsonapi::single_with(StatusCode::OK, &documents[0], &included)
 }
@@ -157,8 +159,9 @@ pub(crate) async fn update(call: Call<Which>, payload: Payload) -> Answer {
         tags: bindings.map(|items| tags::pairs(items)?.replacing()).transpose()?,
     };
     let (workspaces, actor, id) = (call.doors.workspaces.clone(), call.caller.actor, workspace.id);
-    let changed = task::run(async move { workspaces.update(&actor, id, &update).await });
-    workspace_document::answer(StatusCode::OK, &changed.await??)
+    let caller = actor.clone();
+    let changed = task::run(async move { workspaces.update(&caller, id, &update).await });
+    workspace_document::answer(StatusCode::OK, &actor, &changed.await??)
 }
 
 /// Deletes a workspace, whatever its state manages.
