@@ -11,6 +11,7 @@
     reason = "in a test a broken expectation must end the test, loudly, at the place where it broke"
 )]
 
+mod bypasses;
 mod ci;
 mod cloud_tokens;
 mod debug;

@@ -236,7 +236,7 @@ async fn what_is_no_exchange_is_refused() {
     }
     refused(
         &anonymous.post(PATH, &json!({"grant_type": EXCHANGE, "subject_token": token})).await,
-        "invalid_request",
+        "invalid_grant",
     );
     assert_eq!(anonymous.form("/oauth/token", &good).await.status, 400);
     // Nothing but tokens of a listed issuer.
