@@ -13,4 +13,8 @@ mod codes;
 mod consent;
 mod flow;
 mod pages;
+mod refusals;
+mod rotation;
 mod token;
+mod traps;
+mod troubleshooting;

@@ -174,8 +174,22 @@ impl Server {
 
     /// Restarts with one setting changed.
     pub fn restart_with(&mut self, name: &str, value: &str) {
-        self.options = self.options.clone().env(name, value);
+        self.set(name, value);
         self.restart();
+    }
+
+    /// Changes a setting from the next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.options.env.retain(|(known, _)| known != name);
+        self.options.env.push((name.into(), value.into()));
+    }
+
+    /// What a server says that must not start.
+    pub fn does_not_start(options: Options) -> String {
+        let bucket = (options.storage == Storage::S3).then(Place::fresh);
+        let (port, codes_given) = (free_port(), Mutex::new(0));
+        let mut server = Self { options, folder: new_folder(), bucket, port, process: None, codes_given };
+        server.try_start().expect_err("an end before it is ready")
     }
 
     /// Asks the server to stop (SIGTERM); it must drain and leave with 0.
@@ -383,10 +397,10 @@ fn is_ready(address: SocketAddr) -> bool {
     ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
 }
 
-/// The one-time codes in what the server printed, oldest first.
+/// The one-time codes in what the server printed, oldest first: each begins a line. A refusal in the log quotes the form.
 fn login_codes(text: &str) -> impl Iterator<Item = &str> {
-    text.split("login code: ").skip(1).filter_map(|rest| {
-        let code = rest.get(..9)?;
+    text.lines().filter_map(|line| {
+        let code = line.trim_start().strip_prefix("login code: ")?.get(..9)?;
         let of_a_code = |(i, c): (usize, char)| if i == 4 { c == '-' } else { c.is_ascii_alphanumeric() };
         code.chars().enumerate().all(of_a_code).then_some(code)
     })
@@ -441,7 +455,8 @@ mod tests {
 
     #[test]
     fn the_newest_code_is_the_last_whole_line() {
-        let said = "x\n login code: AAAA-1111\nnoise\nlogin code: BBBB-2222\nlogin code: CC";
+        let said = "x\n login code: AAAA-1111\nnoise\nlogin code: BBBB-2222\nWARN \"the line `login code: XXXX-XXXX`\"\n\
+                    login code: CC";
         assert_eq!(login_codes(said).collect::<Vec<_>>(), ["AAAA-1111", "BBBB-2222"]);
     }
 }
