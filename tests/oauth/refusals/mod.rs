@@ -20,5 +20,6 @@ mod redirects;
 mod replays;
 mod signatures;
 
-pub use self::bench::{accepted, taco, text, with};
+pub use self::bench::{Bench, accepted, taco, text, with};
 pub use self::forge::{Forged, Key, now};
+pub use self::redirects::with_endpoints;
