@@ -234,8 +234,8 @@ async fn a_revocation_stands_whoever_uses_the_token_meanwhile() {
         ended.store(true, Ordering::SeqCst);
         0
     };
-    let uses = futures_util::future::join(join_all((0..8).map(|_| used())), revoke).await.0;
-    assert!(uses.iter().all(|seen| *seen > 0), "{uses:?}");
+    let counts = futures_util::future::join(join_all((0..8).map(|_| used())), revoke).await.0;
+    assert!(counts.iter().all(|seen| *seen > 0), "{counts:?}");
     assert!(!works(&server, &victim).await && works(&server, &keeper).await);
     // Whatever was still on its way to the disk has arrived by the end.
     server.restart();

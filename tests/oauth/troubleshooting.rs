@@ -358,7 +358,7 @@ fn everything(folder: &Path) -> String {
     let mut found = String::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        found.push_str(&format!("{}\n", path.display()));
+        found.push_str(&path.to_string_lossy());
         if path.is_dir() {
             found.push_str(&everything(&path));
         } else {

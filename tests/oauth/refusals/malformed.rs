@@ -12,14 +12,18 @@ use super::bench::{Bench, Says, field};
 use crate::flow::{code, exchange_fields, varied};
 
 const REQUEST: Says = Says::Oauth("invalid_request");
+const GRANT: Says = Says::Oauth("invalid_grant");
 const FORM: &str = "application/x-www-form-urlencoded";
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+/// How a place is asked.
+type Ask = fn(&Bench, &str) -> RequestBuilder;
 
 #[tokio::test]
 async fn two_tokens_or_none_that_can_be_read_are_no_token() {
     let bench = Bench::start();
     let held = bench.held().await;
-    let places: [(&str, Says, fn(&Bench, &'static str) -> RequestBuilder); 6] = [
+    let places: [(&str, Says, Ask); 6] = [
         ("/v1/auth/me", Says::Problem, Bench::get),
         ("/v1/auth/issue-s3-creds", Says::Problem, Bench::post),
         ("/v1/auth/tokens", Says::Problem, Bench::get),
@@ -165,30 +169,35 @@ async fn what_is_no_json_refreshes_nothing() {
     let held = bench.held().await;
     let refresh = held.refresh.as_str();
     let good = json!({"refresh_token": refresh}).to_string();
-    let bodies: [(&str, Vec<u8>); 14] = [
-        ("half of it", good.as_bytes()[..good.len() / 2].to_vec()),
-        ("more behind it", format!("{good}{good}").into()),
-        ("a list", json!([{"refresh_token": refresh}]).to_string().into()),
-        ("a text", json!(refresh).to_string().into()),
-        ("a number", b"1".to_vec()),
-        ("null", b"null".to_vec()),
-        ("an empty object", b"{}".to_vec()),
-        ("another name", json!({"refreshToken": refresh}).to_string().into()),
-        ("a list of tokens", json!({"refresh_token": [refresh]}).to_string().into()),
-        ("no token", json!({"refresh_token": null}).to_string().into()),
-        ("a number for a token", json!({"refresh_token": 1}).to_string().into()),
+    let bodies: [(&str, Says, Vec<u8>); 14] = [
+        ("half of it", REQUEST, good.as_bytes()[..good.len() / 2].to_vec()),
+        ("more behind it", REQUEST, format!("{good}{good}").into()),
+        ("a list", REQUEST, json!([{"refresh_token": refresh}]).to_string().into()),
+        ("a text", REQUEST, json!(refresh).to_string().into()),
+        ("a number", REQUEST, b"1".to_vec()),
+        ("null", REQUEST, b"null".to_vec()),
+        ("an empty object", GRANT, b"{}".to_vec()),
+        ("another name", GRANT, json!({"refreshToken": refresh}).to_string().into()),
+        ("a list of tokens", GRANT, json!({"refresh_token": [refresh]}).to_string().into()),
+        ("no token", GRANT, json!({"refresh_token": null}).to_string().into()),
+        ("a number for a token", GRANT, json!({"refresh_token": 1}).to_string().into()),
         (
             "bytes that are no text",
+            REQUEST,
             [b"{\"refresh_token\": \"\xff".as_slice(), refresh.as_bytes(), b"\"}"].concat(),
         ),
-        ("deep", "[".repeat(100_000).into()),
-        ("more than anybody reads", json!({"refresh_token": "x".repeat(1024 * 1024)}).to_string().into()),
+        ("deep", REQUEST, "[".repeat(100_000).into()),
+        (
+            "more than anybody reads",
+            REQUEST,
+            json!({"refresh_token": "x".repeat(1024 * 1024)}).to_string().into(),
+        ),
     ];
     let count = bodies.len();
     let post =
         |body: Vec<u8>| bench.post("/v1/auth/token").header(CONTENT_TYPE, "application/json").body(body);
-    for (what, body) in bodies {
-        bench.refuses(what, post(body), REQUEST, &[refresh]).await;
+    for (what, says, body) in bodies {
+        bench.refuses(what, post(body), says, &[refresh]).await;
     }
     let both = bench.refresh(refresh).bearer_auth(&held.api);
     bench.refuses("two credentials", both, REQUEST, &[refresh, &held.api]).await;
@@ -199,8 +208,8 @@ async fn what_is_no_json_refreshes_nothing() {
     let packed = post(good.clone().into()).header(CONTENT_ENCODING, "gzip");
     bench.refuses("compressed", packed, REQUEST, &[refresh]).await;
     let long = "x".repeat(100_000);
-    bench.refuses("a long token", bench.refresh(&long), Says::Oauth("invalid_grant"), &[&long]).await;
-    bench.refuses("an empty token", bench.refresh(""), Says::Oauth("invalid_grant"), &[refresh]).await;
+    bench.refuses("a long token", bench.refresh(&long), GRANT, &[&long]).await;
+    bench.refuses("an empty token", bench.refresh(""), GRANT, &[refresh]).await;
     for (what, fields) in [
         ("no subject", vec![("grant_type", EXCHANGE)]),
         ("no type of it", vec![("grant_type", EXCHANGE), ("subject_token", held.access.as_str())]),
