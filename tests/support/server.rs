@@ -244,6 +244,11 @@ impl Server {
         self.transcript().text()
     }
 
+    /// Waits until it has printed a text: what it logs comes a moment after what it does.
+    pub fn wait_for(&self, text: &str) {
+        self.transcript().wait_for(PATIENCE, text, |said| said.contains(text).then_some(()));
+    }
+
     /// The port, the same for both schemes.
     pub fn port(&self) -> u16 {
         self.port
