@@ -136,7 +136,7 @@ async fn what_is_outside_its_rule_is_named_and_makes_nothing() {
 async fn only_the_caller_is_a_user_that_can_be_seen() {
     let server = Server::start(Options::local().dev_login());
     let (alice, bob) = (Person::dev(&server, "alice").await, Person::dev(&server, "bob").await);
-    server.beside(&["admin", "grant", "dev:alice"]);
+    server.admin(&["grant", "dev:alice"]);
     crate::v1::soon("access control is on", async || bob.v1.me().await["administrator"] == false).await;
     let theirs = alice.list().await[0]["id"].as_str().unwrap().to_owned();
     for user in [alice.user.as_str(), "user-aaaaaaaaaaaaaaaa", "x", "..", "%00"] {

@@ -58,7 +58,7 @@ async fn elsewhere_it_is_for_administrators() {
 
     let other = V1::new(&server, &server.admin_token("oidc:bob"));
     shown(&server, &other).await;
-    server.beside(&["admin", "grant", "oidc:alice"]);
+    server.admin(&["grant", "oidc:alice"]);
     soon("access control is on", async || other.get(PATH).await.status == StatusCode::FORBIDDEN).await;
     problem(&other.get(PATH).await, 403);
     shown(&server, &V1::new(&server, &server.admin_token("oidc:alice"))).await;

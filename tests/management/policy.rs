@@ -76,7 +76,7 @@ async fn a_grant_beside_a_running_server_counts_until_it_is_opened_again() {
     let id = api.create_workspace("default", "web").await;
     assert_eq!(standing(&bob).await, (false, true));
 
-    let said = server.beside(&["admin", "grant", "dev:alice"]);
+    let said = server.admin(&["grant", "dev:alice"]);
     assert!(said.contains("dev:alice"), "{said}");
     becomes(&bob, (true, false)).await;
     becomes(&alice, (true, true)).await;
@@ -104,7 +104,7 @@ async fn a_grant_beside_a_running_server_counts_until_it_is_opened_again() {
     assert_eq!(standing(&bob).await, (true, false), "a restart keeps it");
     assert_eq!(standing(&alice).await, (true, true));
 
-    server.beside(&["admin", "open"]);
+    server.admin(&["open"]);
     becomes(&bob, (false, true)).await;
     becomes(&bobs_session, (false, true)).await;
     Api::new(&server, &tokens[1]).get(&path).await.expect(StatusCode::OK);
@@ -112,7 +112,7 @@ async fn a_grant_beside_a_running_server_counts_until_it_is_opened_again() {
     let [alice, bob] = [alice.again(&server), bob.again(&server)];
     assert_eq!(standing(&bob).await, (false, true));
     // Nobody is forgotten when it is switched on again.
-    server.beside(&["admin", "grant", "dev:carol"]);
+    server.admin(&["grant", "dev:carol"]);
     becomes(&bob, (true, false)).await;
     becomes(&alice, (true, true)).await;
 }
@@ -126,7 +126,7 @@ async fn an_upload_is_judged_by_the_policy_of_its_commit() {
     let bytes = opentaco_tests::client::state(1, "l", 0, &json!({}));
     api.lock(&id).await.expect(StatusCode::OK);
     let proposal = api.propose(&id, &bytes).await.expect(StatusCode::CREATED);
-    server.beside(&["admin", "grant", "dev:alice"]);
+    server.admin(&["grant", "dev:alice"]);
     becomes(&bob, (true, false)).await;
     let uploaded = api.upload(&proposal, &bytes).await;
     assert!([403, 404].contains(&uploaded.status.as_u16()), "{}", uploaded.text());
@@ -146,11 +146,11 @@ async fn servers_on_one_bucket_share_one_policy() {
     for bob in &bob {
         assert_eq!(standing(bob).await, (true, false));
     }
-    there.beside(&["admin", "grant", "oidc:bob"]);
+    there.admin(&["grant", "oidc:bob"]);
     for bob in &bob {
         becomes(bob, (true, true)).await;
     }
-    here.beside(&["admin", "open"]);
+    here.admin(&["open"]);
     let other = [V1::new(&here, &here.admin_token("oidc:x")), V1::new(&there, &here.admin_token("oidc:x"))];
     for other in &other {
         becomes(other, (false, true)).await;

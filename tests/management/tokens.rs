@@ -145,7 +145,7 @@ async fn what_is_not_there_or_somebody_elses_is_not_found_alike() {
     let server = Server::start(Options::local().dev_login());
     let (alice, bob) = (person(&server, "alice").await, person(&server, "bob").await);
     let (theirs, token) = alice.make(json!({"name": "alice's"})).await;
-    server.beside(&["admin", "grant", "dev:alice"]);
+    server.admin(&["grant", "dev:alice"]);
     soon("access control is on", async || bob.me().await["administrator"] == false).await;
 
     let forged = format!("{}{}", &token[..token.len() - 52], "b".repeat(52));

@@ -65,7 +65,7 @@ async fn a_job_may_what_its_rule_says_and_nothing_else() {
 async fn with_access_control_on_a_job_may_the_same() {
     let ci = Ci::with(Options::local().dev_login(), rule);
     let bob = V1::new(&ci.server, &login(&ci.server, &Who::dev("bob")).await);
-    ci.server.beside(&["admin", "grant", "dev:alice"]);
+    ci.server.admin(&["grant", "dev:alice"]);
     soon("access control is on", async || bob.me().await["administrator"] == false).await;
     may_what_the_rule_says(&ci).await;
 }

@@ -1,7 +1,11 @@
 //! The flow in single steps, each of which can be taken wrongly.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use opentaco_tests::browser::{Answer, Browser, Form, Page, Stop, Who};
 use opentaco_tests::client::{Api, Attempt, REDIRECT, http};
+use opentaco_tests::pair::Pair;
 use opentaco_tests::server::{Options, Server};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, ORIGIN};
 use reqwest::redirect::Policy;
@@ -117,8 +121,17 @@ pub fn exchange_fields(attempt: &Attempt, code: &str) -> Vec<(String, String)> {
 
 /// A token request with these fields.
 pub async fn exchange(server: &Server, fields: &[(String, String)]) -> (StatusCode, HeaderMap, Value) {
+    exchange_at(server, &server.base_https(), fields).await
+}
+
+/// A token request with these fields, to a server by that base.
+pub async fn exchange_at(
+    server: &Server,
+    base: &str,
+    fields: &[(String, String)],
+) -> (StatusCode, HeaderMap, Value) {
     let client = http(server).build().expect("a client");
-    let url = format!("{}/oauth/token", server.base_https());
+    let url = format!("{base}/oauth/token");
     let response = client.post(url).form(fields).send().await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
     (status, headers, response.json().await.expect("JSON"))
@@ -142,4 +155,64 @@ pub async fn works(server: &Server, token: &str) -> bool {
         StatusCode::UNAUTHORIZED => false,
         other => panic!("neither yes nor no: {other}"),
     }
+}
+
+/// What a server says to whoever presents a token, or to nobody in particular; `path` begins after `/v1`.
+pub async fn management(server: &Server, path: &str, token: Option<&str>) -> Value {
+    management_at(server, &server.base_https(), path, token).await
+}
+
+/// The same, of a server by that base.
+pub async fn management_at(server: &Server, base: &str, path: &str, token: Option<&str>) -> Value {
+    let mut request = http(server).build().expect("a client").get(format!("{base}/v1{path}"));
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    let answer = request.send().await.expect("an answer");
+    let status = answer.status();
+    let body = answer.text().await.expect("a body");
+    assert_eq!(status, StatusCode::OK, "{path}: {body}");
+    serde_json::from_str(&body).expect("JSON")
+}
+
+/// Who holds a token, as the server knows them.
+pub async fn me(server: &Server, token: &str) -> Value {
+    management(server, "/auth/me", Some(token)).await
+}
+
+/// What the command line gets when somebody has logged in at the provider and pressed Allow: a token, or the sentence
+/// that it prints. Who is refused is not asked for consent.
+pub async fn outcome(pair: &Pair, who: &Who) -> Result<String, String> {
+    let attempt = Attempt::new(&pair.server);
+    let browser = pair.browser();
+    let arrived = match pair.past_provider(&browser, &attempt.authorization, who).await {
+        Stop::Elsewhere(arrived) => return Err(denial(&pair.server, &attempt, &arrived).await),
+        Stop::Page(page) => match press(&browser, &page, Answer::Allow).await {
+            Stop::Elsewhere(arrived) => arrived,
+            Stop::Page(page) => panic!("no redirect but {page:?}"),
+        },
+    };
+    let (status, _, body) = exchange(&pair.server, &exchange_fields(&attempt, &attempt.code(&arrived))).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    Ok(body["access_token"].as_str().expect("a token").to_owned())
+}
+
+/// The sentence that the command line prints, where a login ended with a denial: the browser brings a code, and its
+/// exchange says why.
+pub async fn denial(server: &Server, attempt: &Attempt, arrived: &Url) -> String {
+    let answer = exchange(server, &exchange_fields(attempt, &attempt.code(arrived))).await;
+    refused(&answer, "access_denied");
+    let sentence = answer.2["error_description"].as_str().expect("a sentence").to_owned();
+    assert!(!sentence.contains("  "), "a sentence and no gap: {sentence:?}");
+    sentence
+}
+
+/// Every file under a folder.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use futures_util::future::join_all;
 use opentaco_tests::browser::Who;
@@ -12,7 +11,7 @@ use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
-use crate::flow::{code, exchange, exchange_fields, refused, start, works};
+use crate::flow::{code, exchange, exchange_fields, files, refused, start, works};
 
 fn with(fields: &[(String, String)], name: &str, value: &str) -> Vec<(String, String)> {
     let change = |(field, old): &(String, String)| {
@@ -173,15 +172,6 @@ async fn a_token_with_a_life_says_how_long_it_is() {
     let attempt = Attempt::new(&server);
     let (_, _, body) = exchange(&server, &exchange_fields(&attempt, &code(&server, &attempt).await)).await;
     assert_eq!(body["expires_in"], 3600, "{body}");
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found
 }
 
 #[tokio::test]

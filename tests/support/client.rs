@@ -130,6 +130,12 @@ impl Api {
         Self { client, base: format!("{}/tfe/api/v2", server.base_https()), token: Some(token.into()) }
     }
 
+    /// A caller over plain http, of whoever answers at that base.
+    pub fn at(base: &str, token: &str) -> Self {
+        let client = plain().build().expect("a client");
+        Self { client, base: format!("{base}/tfe/api/v2"), token: Some(token.into()) }
+    }
+
     /// A caller without a token.
     pub fn anonymous(server: &Server) -> Self {
         Self { token: None, ..Self::new(server, "") }

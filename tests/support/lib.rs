@@ -3,7 +3,7 @@
 //! - [`server`] starts, stops, kills and restarts `opentacosvc`;
 //! - [`browser`] walks the login pages as a person would;
 //! - [`chromium`] is a real browser, for what only a browser enforces;
-//! - [`provider`] is a real `OpenID` provider, [`issuer`] an issuer of CI tokens;
+//! - [`provider`] is a real `OpenID` provider, [`pair`] one with a server, [`issuer`] an issuer of CI tokens;
 //! - [`client`] speaks the cloud API without Terraform, [`caller`] also to a server that dies;
 //! - [`seaweed`] is a real S3 server, [`proxy`] counts what it is asked;
 //! - [`alternating`] spreads requests over several servers, [`port`] keeps a port for one that starts later;
@@ -34,6 +34,7 @@ pub mod caller;
 pub mod chromium;
 pub mod client;
 pub mod issuer;
+pub mod pair;
 pub mod port;
 mod programs;
 pub mod provider;

@@ -138,12 +138,17 @@ impl Server {
 
     /// Starts a second server on the same data, with the same settings and keys and a port of its own.
     pub fn second(&self) -> Self {
+        self.second_with(|same| same)
+    }
+
+    /// Starts a second server on the same data, whose settings differ.
+    pub fn second_with(&self, change: impl FnOnce(Options) -> Options) -> Self {
         let folder = match self.options.storage {
             Storage::Local => self.folder.clone(),
             Storage::S3 => new_folder(),
             Storage::Memory => panic!("nobody shares another process's memory"),
         };
-        Self::start_in(self.options.clone(), folder, self.bucket.clone())
+        Self::start_in(change(self.options.clone()), folder, self.bucket.clone())
     }
 
     fn start_in(options: Options, folder: Arc<TempDir>, bucket: Option<Place>) -> Self {
@@ -229,14 +234,14 @@ impl Server {
 
     /// A token for somebody, made beside the server by who holds its storage.
     pub fn admin_token(&self, subject: &str) -> String {
-        self.beside(&["admin", "token", subject]).trim().to_owned()
+        self.admin(&["token", subject])
     }
 
-    /// Runs the program beside the server, with the same settings, and gives what it printed.
-    pub fn beside(&self, args: &[&str]) -> String {
-        let ended = self.command().args(args).output().expect("the program to run");
-        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-        String::from_utf8_lossy(&ended.stdout).into_owned()
+    /// Runs an `admin` command beside the server, as who holds its storage, and gives what it printed.
+    pub fn admin(&self, args: &[&str]) -> String {
+        let ran = self.command().arg("admin").args(args).output().expect("the program to run");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8_lossy(&ran.stdout).trim().to_owned()
     }
 
     /// Everything the running process has printed, standard error included.

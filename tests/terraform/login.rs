@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use opentaco_tests::browser::{Answer, Browser, Who};
 use opentaco_tests::client::Attempt;
-use opentaco_tests::running::Ran;
+use opentaco_tests::running::{Ran, Terminal};
 use opentaco_tests::server::{Options, Server, Storage};
 use opentaco_tests::terraform::{Release, Scheme, Workdir};
 
@@ -14,18 +14,34 @@ use crate::config::{cloud, resource};
 use crate::setup::Setup;
 
 /// How long Terraform may take to notice an answer.
-const PROMPT: Duration = Duration::from_secs(10);
+pub(crate) const PROMPT: Duration = Duration::from_secs(10);
 
-/// Runs `terraform login`, confirms, and answers in the browser.
+/// Runs `terraform login`, confirms, and answers in a browser.
 async fn login(module: &Workdir, server: &Server, who: &Who, answer: Answer) -> Ran {
+    login_in(&Browser::new(server), module, server, who, answer).await
+}
+
+/// Runs `terraform login`, confirms, and answers in that browser.
+pub(crate) async fn login_in(
+    browser: &Browser,
+    module: &Workdir,
+    server: &Server,
+    who: &Who,
+    answer: Answer,
+) -> Ran {
+    let (terminal, url) = begin(module, server);
+    let arrived = browser.log_in(&url, who, answer).await;
+    browser.deliver(arrived).await;
+    terminal.finish_within(PROMPT)
+}
+
+/// Runs `terraform login` and confirms; it then waits for the browser, and this is the address to open.
+pub(crate) fn begin(module: &Workdir, server: &Server) -> (Terminal, String) {
     let mut terminal = module.spawn_on_terminal(&["login", &server.host()]);
     terminal.wait_for("the question", |said| said.contains("Enter a value:").then_some(()));
     terminal.type_line("yes");
     let url = terminal.wait_for("the address to open", authorization);
-    let browser = Browser::new(server);
-    let arrived = browser.log_in(&url, who, answer).await;
-    browser.deliver(arrived).await;
-    terminal.finish_within(PROMPT)
+    (terminal, url)
 }
 
 /// The first whole address of a login page in a text.

@@ -15,6 +15,7 @@ mod example;
 mod life;
 mod locks;
 mod login;
+mod login_at_a_provider;
 mod migration;
 mod outputs;
 mod projects;
@@ -101,6 +102,15 @@ promises! {
         a_login_replaces_a_token_that_no_longer_works,
         without_a_token_terraform_is_told_to_log_in,
         logout_forgets_the_token,
+    }
+    login_at_a_provider {
+        a_person_of_the_provider_logs_terraform_in_over_https,
+        a_person_of_the_provider_logs_terraform_in_over_http,
+        a_provider_that_comes_up_during_the_login_is_no_reason_to_begin_anew,
+        who_cancels_at_the_provider_ends_the_login_at_once_and_stores_nothing,
+        who_denies_after_the_provider_ends_the_login_at_once_and_stores_nothing,
+        who_may_not_log_in_is_told_what_to_ask_for_and_nothing_is_stored,
+        an_administrator_works_and_somebody_else_is_refused,
     }
     restart {
         a_restart_between_init_and_apply_goes_unnoticed,

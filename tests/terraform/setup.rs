@@ -18,14 +18,19 @@ impl Setup {
         storage.is_there().then_some(Self { terraform, storage })
     }
 
+    /// Settings of a server on this storage.
+    pub(crate) fn options(&self) -> Options {
+        Options::on(self.storage)
+    }
+
     /// A server that lets its owner in by one-time code.
     pub(crate) fn start(&self) -> Server {
-        Server::start(Options::on(self.storage))
+        Server::start(self.options())
     }
 
     /// A server for which [`Setup::token`] makes tokens for people by name.
     pub(crate) fn start_for_people(&self) -> Server {
-        let options = Options::on(self.storage);
+        let options = self.options();
         Server::start(match self.storage {
             Storage::Local | Storage::Memory => options.dev_login(),
             // There, nobody is let in unchecked.
