@@ -1,9 +1,12 @@
 //! The login in a real browser, which enforces what pages only ask for: policies, cookies, certificates.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use opentaco_tests::browser::Answer;
@@ -11,49 +14,59 @@ use opentaco_tests::chromium::Chromium;
 use opentaco_tests::client::Attempt;
 use opentaco_tests::pair::{Pair, everybody};
 use opentaco_tests::server::{Options, Server};
+use opentaco_tests::wait::until;
 use reqwest::{StatusCode, Url};
 
 use crate::flow::{exchange, exchange_fields, refused, varied, works};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The ports at which a command line may wait.
-const PORTS: std::ops::RangeInclusive<u16> = 10_000..=10_010;
+const PORTS: RangeInclusive<u16> = 10_000..=10_010;
 
-/// A command line that waits for the browser, as Terraform does, and what it asked for.
+/// A command line that waits for the browser, as Terraform does, and what it asked for. Dropping it frees its port.
 struct CommandLine {
     attempt: Attempt,
     redirect: String,
+    address: SocketAddr,
     heard: Receiver<String>,
+    is_over: Arc<AtomicBool>,
+    listening: Option<JoinHandle<()>>,
 }
 
 impl CommandLine {
     /// Listens under that name of this machine.
     fn at(host: &str, server: &Server) -> Self {
-        let addresses = PORTS.map(|port| match host {
-            "[::1]" => SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
-            _ => SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        });
+        let ip = host.trim_matches(['[', ']']).parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         // Other tests, and people, log in at the same time.
-        let listener = addresses.map(TcpListener::bind).find_map(Result::ok).expect("a free port of eleven");
-        let redirect = format!("http://{host}:{}/login", listener.local_addr().unwrap().port());
+        let listener = until(PATIENCE, "one of eleven ports to be free", || {
+            PORTS.map(|port| TcpListener::bind((ip, port))).find_map(Result::ok)
+        });
+        let address = listener.local_addr().unwrap();
+        let redirect = format!("http://{host}:{}/login", address.port());
         let (said, heard) = channel();
-        thread::spawn(move || {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let ended = is_over.clone();
+        let listening = thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                // A browser may open a connection and leave it.
-                let Some(path) = answer(&client) else { continue };
-                if path.starts_with("/login") && said.send(path).is_err() {
+                if ended.load(Ordering::Relaxed) {
                     return;
                 }
+                let said = said.clone();
+                // A browser may open a connection and leave it.
+                thread::spawn(move || {
+                    answer(&client).filter(|path| path.starts_with("/login")).map(|path| said.send(path))
+                });
             }
         });
         let mut attempt = Attempt::new(server);
         attempt.authorization = varied(&attempt, &[("redirect_uri", Some(&redirect))]);
-        Self { attempt, redirect, heard }
+        Self { attempt, redirect, address, heard, is_over, listening: Some(listening) }
     }
 
     /// Waits for the browser and exchanges what it brings.
     async fn exchange(&self, server: &Server) -> (StatusCode, reqwest::header::HeaderMap, serde_json::Value) {
-        let path = self.heard.recv_timeout(PATIENCE).expect("the browser to arrive");
+        let heard = self.heard.recv_timeout(PATIENCE);
+        let path = heard.expect("the browser to arrive");
         let url = Url::parse(&self.redirect).unwrap().join(&path).unwrap();
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
         let find = |name: &str| pairs.iter().find(|(key, _)| key == name).unwrap().1.clone();
@@ -65,6 +78,15 @@ impl CommandLine {
             }
         }
         exchange(server, &fields).await
+    }
+}
+
+impl Drop for CommandLine {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        // Best effort: a test that is failing already must not be hidden by a panic here.
+        let _ = TcpStream::connect(self.address);
+        let _ = self.listening.take().map(JoinHandle::join);
     }
 }
 
@@ -245,7 +267,7 @@ async fn a_name_of_the_development_login_arrives_at_the_command_line() {
 #[tokio::test]
 async fn a_command_line_may_wait_under_every_name_of_this_machine() {
     let server = Server::start(Options::memory().dev_login());
-    for host in ["localhost", "127.0.0.1"] {
+    for host in ["localhost", "127.0.0.1", "[::1]"] {
         on_our_page(&server, "no name: at all", "alice", Answer::Allow, host).await;
     }
 }

@@ -143,7 +143,7 @@ async fn a_code_that_was_exchanged_at_one_server_is_used_up_at_the_other() {
 
 #[tokio::test]
 async fn with_another_state_key_at_each_server_the_page_names_the_setting() {
-    let other = "another key, which the first server does not have";
+    let other = "another key that the first server does not have";
     let Some(team) = Team::start(&[], &[(STATE_KEY, other)]) else { return };
     let page = team.returned(&team.browser(), &team.attempt()).await;
     assert_eq!(page.status, 400, "{}", page.html);
@@ -168,7 +168,7 @@ async fn with_another_signing_key_at_each_server_the_exchange_is_refused() {
 async fn in_the_middle_of_a_rotation_of_all_keys_logins_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let [one, two] = two_keys(&folder);
-    let [old, new] = ["the old key, at least 32 characters", "the new key, at least 32 characters"];
+    let [old, new] = ["the old key of at least 32 characters", "the new key of at least 32 characters"];
     let [older, newer] = [format!("{old},{new}"), format!("{new},{old}")];
     let first = [(STATE_KEY, older.as_str()), (SIGNING_KEY, &one), (OTHER_KEYS, &two)];
     let second = [(STATE_KEY, newer.as_str()), (SIGNING_KEY, &two), (OTHER_KEYS, &one)];
