@@ -39,7 +39,7 @@ const FLAGS: [&str; 13] = [
     "--no-default-browser-check",
     "--no-first-run",
     "--no-proxy-server",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1 , EXCLUDE ::1",
 ];
 
 /// A browser window that nobody has used before. It trusts any certificate, knows no host but the loopback one, and is
