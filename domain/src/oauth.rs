@@ -119,9 +119,13 @@ impl RedirectUri {
         self.0.as_str()
     }
 
-    /// Scheme, host and port, as a content security policy names them.
-    pub fn origin(&self) -> String {
-        self.0.origin().ascii_serialization()
+    /// Scheme, host and port, as a content security policy names them. Its language has no IPv6 addresses, and browsers
+    /// ignore a source with one, so there the port under any name stands for it.
+    pub fn source(&self) -> String {
+        match self.0.host() {
+            Some(Host::Ipv6(_)) => format!("http://*:{}", self.port()),
+            _ => self.0.origin().ascii_serialization(),
+        }
     }
 
     /// The port, for people.
@@ -292,8 +296,9 @@ mod tests {
         #[test]
         fn an_accepted_redirect_is_always_loopback(text in "(http://)?[a-z0-9.@:\\[\\]#/\\\\?]{0,40}") {
             if let Ok(redirect) = RedirectUri::parse(&text) {
-                let origin = redirect.origin();
-                prop_assert!(["http://localhost:", "http://127.0.0.1:", "http://[::1]:"].iter().any(|o| origin.starts_with(o)));
+                let (text, source) = (redirect.as_str(), redirect.source());
+                prop_assert!(["http://localhost:", "http://127.0.0.1:", "http://[::1]:"].iter().any(|o| text.starts_with(o)));
+                prop_assert!(["http://localhost:", "http://127.0.0.1:", "http://*:"].iter().any(|o| source.starts_with(o)));
             }
         }
     }

@@ -64,7 +64,7 @@ impl Page {
             }
         };
         // A name that may not log in goes back with a denial.
-        Self { title: "Log in to OpenTaco", content, leads_to: Some(redirect.origin()) }
+        Self { title: "Log in to OpenTaco", content, leads_to: Some(redirect.source()) }
     }
 
     /// Asks whether the program may act for the person.
@@ -86,7 +86,7 @@ impl Page {
             Client::TerraformCli => "Allow Terraform?",
             Client::Taco => "Allow taco?",
         };
-        Self { title, content, leads_to: Some(redirect.origin()) }
+        Self { title, content, leads_to: Some(redirect.source()) }
     }
 
     /// Says why the login cannot go on.
