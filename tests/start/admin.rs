@@ -1,8 +1,10 @@
 //! Tokens that who holds the storage makes for others.
 
 use opentaco_tests::client::Api;
-use opentaco_tests::server::{Options, Server};
+use opentaco_tests::provider::{Provider, Reserved, variables};
+use opentaco_tests::server::{Options, Server, free_port};
 use reqwest::StatusCode;
+use tempfile::TempDir;
 
 use crate::program::{Ended, Program};
 
@@ -89,4 +91,108 @@ fn a_server_on_a_bucket_does_not_start_without_shared_keys_or_with_unchecked_log
         .refused(&["OPENTACO_AUTH_DEV_SKIP_VERIFY", "s3"]);
     Program::new(&bucket[..2]).refused(&["OPENTACO_S3_BUCKET"]);
     Program::new(&bucket[2..]).refused(&["-s3-bucket", "OPENTACO_STORAGE=s3"]);
+}
+
+/// An installation whose people log in at a provider, which has not been started yet.
+struct Installation {
+    data: TempDir,
+    provider: Reserved,
+}
+
+impl Installation {
+    fn new() -> Self {
+        Self { data: tempfile::tempdir().unwrap(), provider: Provider::reserve() }
+    }
+
+    fn program(&self, args: &[&str], settings: &[(&str, &str)]) -> Program {
+        let data = ["-storage", "local", "-data-dir", self.data.path().to_str().unwrap()];
+        let told = variables(&self.provider.issuer());
+        let program = Program::new(&[args, &data].concat());
+        let program = told.iter().fold(program, |program, (name, value)| program.env(name, value));
+        settings.iter().fold(program, |program, (name, value)| program.env(name, value))
+    }
+
+    /// Demands that it starts with these settings more.
+    fn starts(&self, settings: &[(&str, &str)]) {
+        let port = free_port();
+        self.program(&["-port", &port.to_string()], settings).spawn().ready(port);
+    }
+
+    /// Demands that it does not start with these settings more, and that the message says what would help, and nothing
+    /// that would not.
+    fn is_refused(&self, settings: &[(&str, &str)], may_name_administrators: bool) {
+        let ended = self.program(&["-port", "0"], settings).run();
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
+        for words in [
+            "everybody the provider knows could do everything",
+            "OPENTACO_AUTH_ALLOWED_DOMAINS=",
+            "OPENTACO_AUTH_ALLOWED_GROUPS=",
+            "* for all",
+            "opentacosvc admin grant ",
+        ] {
+            assert!(ended.stderr.contains(words), "{words:?} is not in {}", ended.stderr);
+        }
+        let offers_admins = ended.stderr.contains("OPENTACO_ADMINS=");
+        assert_eq!(offers_admins, may_name_administrators, "{}", ended.stderr);
+        assert_eq!(ended.stderr.trim_end().lines().count(), 1, "one message: {}", ended.stderr);
+        assert!(!ended.stderr.contains("  "), "a sentence and no gap: {}", ended.stderr);
+    }
+
+    fn admin(&self, args: &[&str]) -> String {
+        let ended = self.program(&[&["admin"], args].concat(), &[]).run();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended.stdout
+    }
+}
+
+#[test]
+fn a_provider_whose_people_could_do_everything_is_refused_until_somebody_says_who_may() {
+    for settings in [
+        ("OPENTACO_ADMINS", "alice@example.com"),
+        ("OPENTACO_AUTH_ALLOWED_DOMAINS", "example.com"),
+        ("OPENTACO_AUTH_ALLOWED_DOMAINS", "*"),
+        ("OPENTACO_AUTH_ALLOWED_GROUPS", "ops"),
+    ] {
+        let installation = Installation::new();
+        installation.is_refused(&[], true);
+        installation.starts(&[settings]);
+    }
+}
+
+#[test]
+fn an_administrator_who_was_made_beside_the_server_lets_it_start_until_it_is_opened() {
+    let installation = Installation::new();
+    installation.is_refused(&[], true);
+    let said = installation.admin(&["grant", "Alice@Example.com"]);
+    assert!(said.contains("access control is on") && said.contains("alice@example.com"), "{said}");
+    installation.starts(&[]);
+    let said = installation.admin(&["open"]);
+    assert!(said.contains("access control is off"), "{said}");
+    // Administrators in the settings count at the first start alone, so they are no way out any more.
+    installation.is_refused(&[], false);
+    installation.is_refused(&[("OPENTACO_ADMINS", "alice@example.com")], false);
+    installation.starts(&[("OPENTACO_AUTH_ALLOWED_DOMAINS", "*")]);
+    installation.admin(&["grant", "oidc:17"]);
+    installation.starts(&[]);
+}
+
+#[test]
+fn administrators_of_the_first_start_are_written_down() {
+    let installation = Installation::new();
+    installation.starts(&[("OPENTACO_ADMINS", "oidc:17")]);
+    installation.starts(&[]);
+}
+
+#[test]
+fn commands_of_an_administrator_take_one_subject_and_no_other_word() {
+    for (args, words) in [
+        (&["admin", "grant"][..], "admin grant SUBJECT"),
+        (&["admin", "grant", "alice"], "alice"),
+        (&["admin", "grant", "a@b", "c@d"], "admin grant SUBJECT"),
+        (&["admin", "open", "alice@example.com"], "admin open"),
+        (&["admin", "grant", "alice@example.com", "-storage", "memory"], "gone at once"),
+        (&["admin", "open", "-storage", "memory"], "gone at once"),
+    ] {
+        Program::new(args).refused(&[words]);
+    }
 }
