@@ -27,7 +27,7 @@ use opentaco_ports::driving::access::Access;
 use opentaco_ports::driving::api_tokens::ApiTokens;
 use opentaco_ports::driving::login::{How, Login, ProviderLogin};
 use opentaco_ports::driving::organizations::Organizations;
-use opentaco_ports::driving::policy::Policies;
+use opentaco_ports::driving::policy::{Begun, Policies};
 use opentaco_ports::driving::projects::Projects;
 use opentaco_ports::driving::sessions::{Lives, Sessions};
 use opentaco_ports::driving::state_versions::StateVersions;
@@ -246,7 +246,8 @@ fn how(settings: &Settings, provider: Option<Arc<Provider>>) -> How {
 
 /// The policy; the first start that names administrators switches access control on.
 async fn begin_policy(settings: &Settings, driven: &Arc<Driven>, access: &Access) -> anyhow::Result<Policy> {
-    let policy = Policies::new(driven.clone(), access.clone()).begin(&settings.admins).await?;
+    let begun = Policies::new(driven.clone(), access.clone()).begin(&settings.admins).await?;
+    let Begun { policy, was_written } = begun;
     let unnamed: Vec<String> =
         settings.admins.difference(&policy.administrators).map(ToString::to_string).collect();
     if !unnamed.is_empty() {
@@ -256,13 +257,13 @@ async fn begin_policy(settings: &Settings, driven: &Arc<Driven>, access: &Access
         );
     }
     if settings.provider.is_some() && !settings.allowed.is_stated() && !policy.on {
-        return Err(Refused(
-            "OPENTACO_AUTH_ISSUER is set, so everybody the provider knows could do everything here. Choose one: \
-             OPENTACO_ADMINS=alice@example.com (switches access control on), \
+        let by_settings =
+            if was_written { "" } else { "OPENTACO_ADMINS=alice@example.com (switches access control on), " };
+        return Err(Refused(format!(
+            "OPENTACO_AUTH_ISSUER is set, so everybody the provider knows could do everything here. Choose one: {by_settings}\
              OPENTACO_AUTH_ALLOWED_DOMAINS=example.com or OPENTACO_AUTH_ALLOWED_GROUPS=ops (who may log in; * for all), \
              or: opentacosvc admin grant alice@example.com"
-                .to_owned(),
-        )
+        ))
         .into());
     }
     Ok(policy)

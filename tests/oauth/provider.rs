@@ -103,7 +103,7 @@ async fn a_provider_that_starts_after_the_server_is_found_without_a_restart() {
     assert!(!alone.server.output().contains(loaded));
 
     // Nobody has to try for it: the server looks again by itself.
-    let pair = alone.join(ProviderOptions::default());
+    let pair = alone.join(&ProviderOptions::default());
     eventually(PATIENCE, async || {
         let output = pair.server.output();
         if output.contains(loaded) { Ok(()) } else { Err(output) }

@@ -101,11 +101,11 @@ impl Alone {
     }
 
     /// Starts the provider. It sends browsers back to the server over both schemes.
-    pub fn join(self, options: ProviderOptions) -> Pair {
+    pub fn join(self, options: &ProviderOptions) -> Pair {
         let Self { server, installed, reserved } = self;
         let bases = [server.base_https(), server.base_http()];
         let redirect_uris = bases.iter().map(|base| callback(base)).collect();
-        let options = ProviderOptions { redirect_uris, port: Some(reserved.port()), ..options };
+        let options = ProviderOptions { redirect_uris, port: Some(reserved.port()), ..options.clone() };
         Pair { provider: installed.start(&options), server }
     }
 }

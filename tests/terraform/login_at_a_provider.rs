@@ -47,7 +47,7 @@ pub(crate) async fn a_provider_that_comes_up_during_the_login_is_no_reason_to_be
     assert_eq!(page.status, 503, "{}", page.html);
     assert!(page.html.contains(&alone.issuer()) && page.html.contains("try again"), "{}", page.html);
 
-    let pair = alone.join(ProviderOptions::default());
+    let pair = alone.join(&ProviderOptions::default());
     pair.know_each_other().await;
     // The page is loaded again; Terraform still waits.
     let browser = pair.browser();

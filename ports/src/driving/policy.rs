@@ -19,6 +19,15 @@ pub struct Policies {
     access: Access,
 }
 
+/// What a start found.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// The policy as it is now.
+    pub policy: Policy,
+    /// Whether somebody had written one before.
+    pub was_written: bool,
+}
+
 impl Policies {
     /// Use cases over these ports.
     pub fn new(driven: Arc<Driven>, access: Access) -> Self {
@@ -30,12 +39,13 @@ impl Policies {
     ///
     /// # Errors
     /// A failing store.
-    pub async fn begin(&self, administrators: &BTreeSet<Principal>) -> Result<Policy, Failure> {
-        self.change(ChangeKind::Created, |policy| match policy {
+    pub async fn begin(&self, administrators: &BTreeSet<Principal>) -> Result<Begun, Failure> {
+        let was_written = self.driven.policies.newest(&()).await?.is_some();
+        let policy = self.change(ChangeKind::Created, |policy| match policy {
             None if !administrators.is_empty() => Some(Policy::open().switched_on(administrators)),
             _ => None,
-        })
-        .await
+        });
+        Ok(Begun { policy: policy.await?, was_written })
     }
 
     /// Switches access control on and makes somebody an administrator.
