@@ -44,7 +44,7 @@ impl Pair {
 
     /// The same with a provider that differs from the usual one.
     pub async fn start_with(options: Options, provider: ProviderOptions) -> Option<Self> {
-        let pair = Alone::start(options)?.join(provider);
+        let pair = Alone::start(options)?.join(&provider);
         pair.know_each_other().await;
         Some(pair)
     }
