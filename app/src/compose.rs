@@ -13,7 +13,8 @@ use opentaco_crypto::sealer::AeadSealer;
 use opentaco_domain::actor::{Actor, Door, Subject};
 use opentaco_domain::id::TokenId;
 use opentaco_domain::name::OrganizationName;
-use opentaco_domain::rbac::{Policy, Rights};
+use opentaco_domain::policy::Policy;
+use opentaco_domain::rbac::Rights;
 use opentaco_http::serve::{Serve, Tls, bind, serve};
 use opentaco_http::{Addresses, Doors, configure};
 use opentaco_object_store::{
@@ -249,7 +250,7 @@ async fn begin_policy(settings: &Settings, driven: &Arc<Driven>, access: &Access
     let begun = Policies::new(driven.clone(), access.clone()).begin(&settings.admins).await?;
     let Begun { policy, was_written } = begun;
     let unnamed: Vec<String> =
-        settings.admins.difference(&policy.administrators).map(ToString::to_string).collect();
+        settings.admins.difference(&policy.administrators()).map(ToString::to_string).collect();
     if !unnamed.is_empty() {
         tracing::warn!(
             "OPENTACO_ADMINS counts at the first start only; make {} administrator with: opentacosvc admin grant SUBJECT",

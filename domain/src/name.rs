@@ -57,7 +57,7 @@ impl FromStr for WorkspaceName {
 }
 
 /// A pattern of names in which only `*` is special: it stands for any text, also for none, and crosses `/`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NamePattern(String);
 
 /// A text that is no pattern of unit names.
@@ -95,6 +95,34 @@ impl NamePattern {
     /// Whether something stands in it besides `*`.
     pub fn is_specific(&self) -> bool {
         self.0.bytes().any(|b| b != b'*')
+    }
+
+    /// Whether every text of another pattern is of this one.
+    pub fn contains(&self, other: &Self) -> bool {
+        // A `*` of the other is met by no literal character of ours, only by a `*`, which takes whatever it stands for.
+        self.matches(&other.0)
+    }
+
+    /// Whether some text is of both patterns.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (own, theirs): (Vec<char>, Vec<char>) = (self.0.chars().collect(), other.0.chars().collect());
+        // `reach[j]`: whether what is left of ours and theirs from `j` on can be the same text.
+        let mut reach = vec![false; theirs.len() + 1];
+        for i in (0..=own.len()).rev() {
+            let before = reach.clone();
+            for j in (0..=theirs.len()).rev() {
+                reach[j] = match (own.get(i), theirs.get(j)) {
+                    (None, None) => true,
+                    (Some('*'), _) if before[j] => true,
+                    (_, Some('*')) if reach[j + 1] => true,
+                    (Some('*'), Some(_)) => reach[j + 1],
+                    (Some(_), Some('*')) => before[j],
+                    (Some(a), Some(b)) => a == b && before[j + 1],
+                    (Some(_), None) | (None, Some(_)) => false,
+                };
+            }
+        }
+        reach[0]
     }
 
     /// Whether a whole text is of the pattern.
@@ -238,6 +266,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn patterns_that_overlap_have_a_text_in_common_and_contained_ones_no_other(
+            a in "[ab*]{0,5}", b in "[ab*]{0,5}",
+        ) {
+            let (a, b) = (NamePattern::new(a), NamePattern::new(b));
+            // Longer texts are of both only if shorter ones are: each star can stand for as little as the other needs.
+            let texts = (0..=8).flat_map(|length| (0..1u32 << length).map(move |bits| {
+                (0..length).map(|at| if bits >> at & 1 == 1 { 'a' } else { 'b' }).collect::<String>()
+            }));
+            let (mut shared, mut only_b) = (false, false);
+            for text in texts {
+                shared |= a.matches(&text) && b.matches(&text);
+                only_b |= !a.matches(&text) && b.matches(&text);
+            }
+            prop_assert_eq!(a.overlaps(&b), shared);
+            prop_assert_eq!(b.overlaps(&a), shared);
+            prop_assert!(!(a.contains(&b) && only_b));
+        }
+
         #[test]
         fn a_pattern_of_parts_of_a_text_matches_it(parts in prop::collection::vec("[ab/]{0,3}", 1..5)) {
             prop_assert!(NamePattern::new(parts.join("*")).matches(&parts.concat()));

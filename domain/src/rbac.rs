@@ -1,54 +1,19 @@
 //! Who may do what. A permission is a type: a rule that changes something takes the [`Grant`] it needs.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
-use std::str::FromStr;
 
 use thiserror::Error;
 
 use crate::actor::{Actor, Subject};
 use crate::id::WorkspaceId;
-use crate::name::{NamePattern, WorkspaceName};
-use crate::user::{Email, User};
+use crate::name::{NamePattern, OrganizationName, WorkspaceName};
+use crate::policy::Place;
+use crate::role::{Right, RightSet, Role, RoleName};
 use crate::workspace::Workspace;
 
 mod sealed {
     pub trait Sealed {}
-}
-
-/// What can be permitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Right {
-    /// `unit:read`.
-    UnitRead,
-    /// `unit:lock`.
-    UnitLock,
-    /// `unit:write`.
-    UnitWrite,
-    /// `unit:manage`.
-    UnitManage,
-    /// `org:create`.
-    OrgCreate,
-    /// `rbac:manage`.
-    RbacManage,
-    /// `audit:read`.
-    AuditRead,
-}
-
-impl Right {
-    /// The name in policies and messages.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::UnitRead => "unit:read",
-            Self::UnitLock => "unit:lock",
-            Self::UnitWrite => "unit:write",
-            Self::UnitManage => "unit:manage",
-            Self::OrgCreate => "org:create",
-            Self::RbacManage => "rbac:manage",
-            Self::AuditRead => "audit:read",
-        }
-    }
 }
 
 /// A permission on a workspace.
@@ -90,67 +55,6 @@ permission!(
     Right::UnitManage
 );
 
-/// A built-in role. Each one may what the one before it may, and more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Reads.
-    Reader,
-    /// Reads and locks.
-    Planner,
-    /// Reads, locks and writes.
-    Writer,
-    /// Does everything with units.
-    Operator,
-    /// Does everything.
-    Admin,
-}
-
-/// A name that no built-in role has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a role is reader, planner, writer, operator or admin")]
-pub struct BadRole;
-
-impl Role {
-    const ALL: [Self; 5] = [Self::Reader, Self::Planner, Self::Writer, Self::Operator, Self::Admin];
-
-    /// The role's name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Reader => "reader",
-            Self::Planner => "planner",
-            Self::Writer => "writer",
-            Self::Operator => "operator",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// Whether the role has that right.
-    pub fn has(self, right: Right) -> bool {
-        let least = match right {
-            Right::UnitRead => Self::Reader,
-            Right::UnitLock => Self::Planner,
-            Right::UnitWrite => Self::Writer,
-            Right::UnitManage => Self::Operator,
-            Right::OrgCreate | Right::RbacManage | Right::AuditRead => Self::Admin,
-        };
-        self >= least
-    }
-}
-
-impl FromStr for Role {
-    type Err = BadRole;
-
-    fn from_str(text: &str) -> Result<Self, BadRole> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(BadRole)
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// What a token is limited to, whatever its owner may do. Without limits it is worth its owner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
@@ -166,7 +70,7 @@ impl Scope {
         Self::default()
     }
 
-    /// Whether it limits anything.
+    /// Whether it limits nothing.
     pub fn is_full(&self) -> bool {
         self.role.is_none_or(|role| role == Role::Admin)
             && self.unit.as_ref().is_none_or(NamePattern::is_everything)
@@ -182,16 +86,47 @@ impl Scope {
     }
 }
 
+/// What made a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// Access control is off, or the caller is the server's owner or a workload within its trust rule.
+    Everything,
+    /// This role, assigned there, allows it.
+    Allowed(RoleName, Place),
+    /// This role, assigned there, denies it, whatever others allow.
+    DeniedBy(RoleName, Place),
+    /// Nothing that the caller has says anything about it.
+    Nothing,
+    /// The token is limited to less than its owner may do.
+    Token,
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let write = |f: &mut fmt::Formatter<'_>, verb: &str, role: &RoleName, place: &Place| {
+            let (organizations, units) = (&place.organizations, place.units.as_str());
+            write!(f, "role {role} on {units} in organization {organizations} {verb} it")
+        };
+        match self {
+            Self::Everything => f.write_str("the caller may do everything"),
+            Self::Allowed(role, place) => write(f, "allows", role, place),
+            Self::DeniedBy(role, place) => write(f, "denies", role, place),
+            Self::Nothing => f.write_str("no role of the caller's allows it"),
+            Self::Token => f.write_str("the token is limited to less than its owner may do"),
+        }
+    }
+}
+
 /// A caller lacks a permission.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{subject} lacks the permission {permission} here{reason}")]
+#[error("{subject} lacks the permission {permission} here: {because}")]
 pub struct Denied {
     /// Who asked.
     pub subject: String,
     /// What is missing.
     pub permission: &'static str,
-    /// What else there is to say, with the punctuation before it.
-    reason: &'static str,
+    /// Why.
+    pub because: Box<Because>,
 }
 
 /// A limited token, or a workload's, makes no tokens.
@@ -219,11 +154,24 @@ impl<P: Permission> Grant<P> {
     }
 }
 
+/// A role that a caller has somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Which role, for the record of a decision.
+    pub role: RoleName,
+    /// What it allows.
+    pub allow: RightSet,
+    /// What it denies, whatever others allow.
+    pub deny: RightSet,
+    /// Where.
+    pub place: Place,
+}
+
 /// What the policy gives somebody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Given {
     Everything,
-    Nothing,
+    Rules(Vec<Rule>),
 }
 
 /// What a caller may do: what the policy gives its subject, within the limits of its token.
@@ -236,7 +184,17 @@ pub struct Rights {
 impl Rights {
     /// Everything: what the server itself has.
     pub fn everything() -> Self {
-        Self { given: Given::Everything, scope: Scope::full() }
+        Self::of_everything(Scope::full())
+    }
+
+    /// Everything within that scope.
+    pub(crate) fn of_everything(scope: Scope) -> Self {
+        Self { given: Given::Everything, scope }
+    }
+
+    /// What those rules say within that scope.
+    pub(crate) fn of_rules(rules: Vec<Rule>, scope: Scope) -> Self {
+        Self { given: Given::Rules(rules), scope }
     }
 
     /// Whether the token is limited to less than its owner may do.
@@ -244,16 +202,81 @@ impl Rights {
         !self.scope.is_full()
     }
 
-    fn decide(&self, subject: &Subject, right: Right, unit: Option<&WorkspaceName>) -> Result<(), Denied> {
-        let denied =
-            |reason| Err(Denied { subject: subject.to_string(), permission: right.as_str(), reason });
-        if self.given == Given::Nothing {
-            return denied("");
-        }
+    /// Decides about a right on the unit of that name in that organization; on every unit, or in every organization, where
+    /// none is named. A rule that denies wins; where nothing matches, the answer is no.
+    ///
+    /// # Errors
+    /// [`Denied`] with the reason.
+    pub fn decide(
+        &self,
+        subject: &Subject,
+        right: Right,
+        organization: Option<&OrganizationName>,
+        unit: Option<&WorkspaceName>,
+    ) -> Result<Because, Denied> {
+        let denied = |because| {
+            Err(Denied {
+                subject: subject.to_string(),
+                permission: right.as_str(),
+                because: Box::new(because),
+            })
+        };
         if !self.scope.allows(right, unit) {
-            return denied(": the token is limited to less than its owner may do");
+            return denied(Because::Token);
         }
-        Ok(())
+        let Given::Rules(rules) = &self.given else { return Ok(Because::Everything) };
+        let mut allowed = None;
+        for rule in rules {
+            if rule.deny.has(right) && rule.place.touches(organization, unit) {
+                return denied(Because::DeniedBy(rule.role.clone(), rule.place.clone()));
+            }
+            if allowed.is_none() && rule.allow.has(right) && rule.place.covers(organization, unit) {
+                allowed = Some(Because::Allowed(rule.role.clone(), rule.place.clone()));
+            }
+        }
+        allowed.map_or_else(|| denied(Because::Nothing), Ok)
+    }
+
+    /// Decides about a right on every unit of a place.
+    ///
+    /// # Errors
+    /// [`Denied`] with the reason.
+    pub(crate) fn decide_all(
+        &self,
+        subject: &Subject,
+        right: Right,
+        place: &Place,
+    ) -> Result<Because, Denied> {
+        let denied = |because| {
+            Err(Denied {
+                subject: subject.to_string(),
+                permission: right.as_str(),
+                because: Box::new(because),
+            })
+        };
+        let in_scope = self.scope.role.is_none_or(|role| role.has(right))
+            && self.scope.unit.as_ref().is_none_or(|limit| limit.contains(&place.units));
+        if !in_scope {
+            return denied(Because::Token);
+        }
+        let Given::Rules(rules) = &self.given else { return Ok(Because::Everything) };
+        if let Some(rule) = rules.iter().find(|rule| rule.deny.has(right) && rule.place.overlaps(place)) {
+            return denied(Because::DeniedBy(rule.role.clone(), rule.place.clone()));
+        }
+        match rules.iter().find(|rule| rule.allow.has(right) && rule.place.contains(place)) {
+            Some(rule) => Ok(Because::Allowed(rule.role.clone(), rule.place.clone())),
+            None => denied(Because::Nothing),
+        }
+    }
+
+    /// Whether some rule gives a right on some unit of an organization.
+    fn has_anything_in(&self, organization: &OrganizationName) -> bool {
+        match &self.given {
+            Given::Everything => true,
+            Given::Rules(rules) => rules.iter().any(|rule| {
+                rule.allow != RightSet::none() && rule.place.organizations.include(Some(organization))
+            }),
+        }
     }
 }
 
@@ -263,7 +286,8 @@ impl Actor {
     /// # Errors
     /// [`Denied`] when it may not.
     pub fn grant<P: Permission>(&self, workspace: &Workspace) -> Result<Grant<P>, Denied> {
-        self.rights.decide(&self.subject, P::RIGHT, Some(&workspace.name))?;
+        let (organization, name) = (Some(&workspace.organization), Some(&workspace.name));
+        self.rights.decide(&self.subject, P::RIGHT, organization, name)?;
         Ok(Grant { workspace: workspace.id, actor: self.clone(), permission: PhantomData })
     }
 
@@ -276,13 +300,13 @@ impl Actor {
         workspace: &Workspace,
         name: &WorkspaceName,
     ) -> Result<Grant<P>, Denied> {
-        self.rights.decide(&self.subject, P::RIGHT, Some(name))?;
+        self.rights.decide(&self.subject, P::RIGHT, Some(&workspace.organization), Some(name))?;
         self.grant(workspace)
     }
 
     /// Whether the caller may know that there is an organization, and its projects: who may anything there.
-    pub fn may_see_organizations(&self) -> bool {
-        self.rights.given == Given::Everything
+    pub fn may_see_organization(&self, organization: &OrganizationName) -> bool {
+        self.rights.has_anything_in(organization)
     }
 
     /// Whether the caller may make tokens of their own. A limited token may not, so that what it gives away is limited
@@ -295,230 +319,16 @@ impl Actor {
     }
 
     /// Whether the caller may know that there is a workspace of that name.
-    pub fn may_see(&self, workspace: &WorkspaceName) -> bool {
-        self.rights.decide(&self.subject, Right::UnitRead, Some(workspace)).is_ok()
+    pub fn may_see(&self, organization: &OrganizationName, workspace: &WorkspaceName) -> bool {
+        let decided = self.rights.decide(&self.subject, Right::UnitRead, Some(organization), Some(workspace));
+        decided.is_ok()
     }
 
-    /// Decides whether the caller may use a right that is about no unit in particular, or about all of them.
+    /// Decides whether the caller may use a right on all units of an organization, or of every one where none is named.
     ///
     /// # Errors
     /// [`Denied`] when it may not.
-    pub fn may(&self, right: Right) -> Result<(), Denied> {
-        self.rights.decide(&self.subject, right, None)
-    }
-}
-
-/// Who can be an administrator.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Principal {
-    /// Somebody by their subject.
-    Subject(Subject),
-    /// Whoever has that address, once their provider vouches for it.
-    Email(Email),
-}
-
-/// A text that names nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("name a verified e-mail address (alice@example.com) or a subject (oidc:SUB, dev:NAME, local:owner)")]
-pub struct BadPrincipal;
-
-impl FromStr for Principal {
-    type Err = BadPrincipal;
-
-    /// A subject has its source before a colon; anything else with an `@` is an e-mail address.
-    fn from_str(text: &str) -> Result<Self, BadPrincipal> {
-        if let Ok(subject) = text.parse::<Subject>() {
-            return if subject.is_workload() { Err(BadPrincipal) } else { Ok(Self::Subject(subject)) };
-        }
-        if text.contains(':') {
-            return Err(BadPrincipal);
-        }
-        text.parse().map(Self::Email).map_err(|_| BadPrincipal)
-    }
-}
-
-impl fmt::Display for Principal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Subject(subject) => subject.fmt(f),
-            Self::Email(email) => email.fmt(f),
-        }
-    }
-}
-
-impl Principal {
-    fn is(&self, subject: &Subject, user: Option<&User>) -> bool {
-        match self {
-            Self::Subject(named) => named == subject,
-            // The development login asserts nothing, so no address of it is ever verified.
-            Self::Email(named) => user.and_then(User::verified_email) == Some(named),
-        }
-    }
-}
-
-/// The installation's policy: one record for all its servers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Policy {
-    /// Whether access control is on. Until then every authenticated caller may do everything.
-    pub on: bool,
-    /// Who may do everything.
-    pub administrators: BTreeSet<Principal>,
-}
-
-impl Policy {
-    /// The policy of an installation whose access control is off.
-    pub fn open() -> Self {
-        Self::default()
-    }
-
-    /// What a subject may do with a token of that scope. `user` is what is known of the subject from its newest login.
-    pub fn rights(&self, subject: &Subject, user: Option<&User>, scope: Scope) -> Rights {
-        // A workload was let in by a trust rule, and its token's role is what that rule gives.
-        let is_trusted = subject.is_workload() && scope.role.is_some();
-        let everything = !self.on || is_trusted || self.is_administrator(subject, user);
-        Rights { given: if everything { Given::Everything } else { Given::Nothing }, scope }
-    }
-
-    /// Whether a subject is an administrator. Who sits at the server's terminal always is.
-    pub fn is_administrator(&self, subject: &Subject, user: Option<&User>) -> bool {
-        subject.is_local_owner() || self.administrators.iter().any(|named| named.is(subject, user))
-    }
-
-    /// The policy with access control on and these administrators besides those it has.
-    #[must_use]
-    pub fn switched_on(&self, administrators: &BTreeSet<Principal>) -> Self {
-        let mut next = self.clone();
-        next.on = true;
-        next.administrators.extend(administrators.iter().cloned());
-        next
-    }
-
-    /// The policy with access control off; its administrators stay, for when it is switched on again.
-    #[must_use]
-    pub fn switched_off(&self) -> Self {
-        Self { on: false, ..self.clone() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::time::Timestamp;
-    use crate::user::Identity;
-
-    fn user(subject: &Subject, email: &str, verified: bool) -> User {
-        let identity = Identity {
-            email: Some(email.parse().unwrap()),
-            email_verified: verified,
-            ..Identity::bare(subject.clone())
-        };
-        User::after_login(None, identity, Timestamp::from_millis(0))
-    }
-
-    fn on(administrators: &[&str]) -> Policy {
-        let named: BTreeSet<Principal> = administrators.iter().map(|name| name.parse().unwrap()).collect();
-        Policy::open().switched_on(&named)
-    }
-
-    fn name(text: &str) -> WorkspaceName {
-        text.parse().unwrap()
-    }
-
-    fn allows(rights: &Rights, right: Right, unit: Option<&str>) -> bool {
-        rights.decide(&Subject::local_owner(), right, unit.map(name).as_ref()).is_ok()
-    }
-
-    const EACH: [Right; 7] = [
-        Right::UnitRead,
-        Right::UnitLock,
-        Right::UnitWrite,
-        Right::UnitManage,
-        Right::OrgCreate,
-        Right::RbacManage,
-        Right::AuditRead,
-    ];
-
-    #[test]
-    fn the_built_in_roles_have_what_the_documentation_says() {
-        let rights = |role: Role| EACH.into_iter().filter(|right| role.has(*right)).count();
-        assert_eq!(Role::ALL.map(rights), [1, 2, 3, 4, 7]);
-        assert!(Role::Planner.has(Right::UnitLock) && !Role::Planner.has(Right::UnitWrite));
-        assert_eq!("admin".parse(), Ok(Role::Admin));
-        assert_eq!("root".parse::<Role>(), Err(BadRole));
-    }
-
-    #[test]
-    fn while_access_control_is_off_everybody_may_do_everything() {
-        let bob = Subject::development("bob").unwrap();
-        let rights = Policy::open().rights(&bob, None, Scope::full());
-        assert!(EACH.into_iter().all(|right| allows(&rights, right, Some("x"))));
-    }
-
-    #[test]
-    fn once_it_is_on_only_administrators_may() {
-        let [alice, bob] = ["alice", "bob"].map(|sub| Subject::of_provider(sub).unwrap());
-        let policy = on(&["alice@example.com", "oidc:carol"]);
-        let may = |subject: &Subject, user: Option<&User>| {
-            allows(&policy.rights(subject, user, Scope::full()), Right::UnitRead, Some("x"))
-        };
-        assert!(may(&alice, Some(&user(&alice, "Alice@Example.com", true))));
-        assert!(!may(&alice, Some(&user(&alice, "alice@example.com", false))), "not vouched for");
-        assert!(!may(&alice, None));
-        assert!(!may(&bob, Some(&user(&bob, "bob@example.com", true))));
-        assert!(may(&Subject::of_provider("carol").unwrap(), None));
-        assert!(may(&Subject::local_owner(), None));
-        let off = policy.switched_off();
-        assert!(allows(&off.rights(&bob, None, Scope::full()), Right::UnitRead, Some("x")));
-        assert_eq!(off.switched_on(&BTreeSet::new()), policy, "nobody is forgotten");
-    }
-
-    #[test]
-    fn an_address_in_a_name_that_nobody_checked_makes_no_administrator() {
-        let policy = on(&["alice@example.com"]);
-        let pretender = Subject::development("alice@example.com").unwrap();
-        assert!(!policy.is_administrator(&pretender, None));
-        let pretender = Subject::of_provider("alice@example.com").unwrap();
-        assert!(!policy.is_administrator(&pretender, None));
-    }
-
-    #[test]
-    fn a_token_is_never_worth_more_than_its_limits() {
-        let scope = Scope { role: Some(Role::Writer), unit: Some(NamePattern::new("app/*")) };
-        let rights = Policy::open().rights(&Subject::local_owner(), None, scope);
-        assert!(rights.is_limited());
-        assert!(allows(&rights, Right::UnitWrite, Some("app/prod")));
-        assert!(!allows(&rights, Right::UnitManage, Some("app/prod")));
-        assert!(!allows(&rights, Right::UnitRead, Some("other")));
-        assert!(!allows(&rights, Right::UnitRead, None), "no unit in particular is all of them");
-        let narrow = Scope { role: Some(Role::Admin), unit: Some(NamePattern::new("app/*")) };
-        let rights = Policy::open().rights(&Subject::local_owner(), None, narrow);
-        assert!(!allows(&rights, Right::OrgCreate, None));
-        assert!(Scope { role: Some(Role::Admin), unit: Some(NamePattern::new("*")) }.is_full());
-    }
-
-    #[test]
-    fn a_token_is_never_worth_more_than_its_owner_except_a_workloads() {
-        let nobody = on(&[]).rights(&Subject::of_provider("bob").unwrap(), None, Scope::full());
-        assert!(EACH.into_iter().all(|right| !allows(&nobody, right, Some("x"))));
-        let scope = Scope { role: Some(Role::Reader), unit: Some(NamePattern::new("app/*")) };
-        let workload = on(&[]).rights(&Subject::workload("github", "repo:a/b").unwrap(), None, scope);
-        let unruled = on(&[]).rights(&Subject::workload("github", "repo:a/b").unwrap(), None, Scope::full());
-        assert!(!allows(&unruled, Right::UnitRead, Some("app/x")), "no rule gave it a role");
-        assert!(allows(&workload, Right::UnitRead, Some("app/x")));
-        assert!(!allows(&workload, Right::UnitRead, Some("other")));
-    }
-
-    #[test]
-    fn a_principal_is_a_subject_or_an_address() {
-        for good in ["alice@example.com", "oidc:alice@example.com", "dev:a", "local:owner", "oidc:auth0|x"] {
-            assert!(good.parse::<Principal>().is_ok(), "{good}");
-        }
-        assert!(matches!("alice@example.com".parse(), Ok(Principal::Email(_))));
-        assert!(matches!("oidc:alice@example.com".parse(), Ok(Principal::Subject(_))));
-        for bad in ["", "alice", "ci:github:repo", "ldap:alice@example.com", "local:other"] {
-            assert_eq!(bad.parse::<Principal>(), Err(BadPrincipal), "{bad}");
-        }
+    pub fn may(&self, right: Right, organization: Option<&OrganizationName>) -> Result<(), Denied> {
+        self.rights.decide(&self.subject, right, organization, None).map(drop)
     }
 }

@@ -7,7 +7,8 @@ use thiserror::Error;
 
 use crate::actor::{BadSubject, Subject};
 use crate::name::NamePattern;
-use crate::rbac::{Role, Scope};
+use crate::rbac::Scope;
+use crate::role::Role;
 
 /// The longest life of a token that a CI system gets.
 pub const LONGEST_LIFE: Duration = Duration::from_hours(24);

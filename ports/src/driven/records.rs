@@ -9,7 +9,7 @@ use opentaco_domain::actor::{Door, Subject};
 use opentaco_domain::id::{OperationId, WorkspaceId};
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
 use opentaco_domain::organization::Organization;
-use opentaco_domain::rbac::Policy;
+use opentaco_domain::policy::Policy;
 use opentaco_domain::time::Timestamp;
 use opentaco_domain::user::User;
 use opentaco_domain::workspace::{NameClaim, Workspace};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use opentaco_domain::actor::Subject;
 use opentaco_domain::id::TokenId;
-use opentaco_domain::rbac::{Right, Scope};
+use opentaco_domain::rbac::Scope;
+use opentaco_domain::role::Right;
 use opentaco_domain::secret::Secret;
 use opentaco_domain::token::{ApiToken, End, Terms, TokenName, TokenRecord};
 
@@ -91,7 +92,8 @@ impl ApiTokens {
         let record = self.driven.tokens.read(&id).await?.ok_or_else(|| missing(id.as_str()))?;
         let holds = presented.is_some_and(|token| record.admits(&token, now).is_ok());
         let own = record.owner == caller.actor.subject && sees(caller, &record);
-        if !(own || holds || caller.actor.may(Right::RbacManage).is_ok()) || record.revoked_at.is_some() {
+        if !(own || holds || caller.actor.may(Right::RbacManage, None).is_ok()) || record.revoked_at.is_some()
+        {
             return Err(missing(id.as_str()));
         }
         self.driven.tokens.revoke(&id, &caller.actor.subject, now).await?;

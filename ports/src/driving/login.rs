@@ -12,7 +12,8 @@ use opentaco_domain::claims::{
 };
 use opentaco_domain::login_code::{LoginCode, LoginCodeError};
 use opentaco_domain::oauth::{AuthorizationRequest, Client, OauthError, single};
-use opentaco_domain::rbac::{Right, Scope};
+use opentaco_domain::rbac::Scope;
+use opentaco_domain::role::Right;
 use opentaco_domain::secret::Secret;
 use opentaco_domain::time::Timestamp;
 use opentaco_domain::token::{ApiToken, Terms, TokenName, TokenRecord, TokenRefused};
@@ -185,7 +186,7 @@ impl Login {
     pub fn may_debug(&self, caller: Option<&Actor>) -> Result<(), Failure> {
         match (self.method(), caller) {
             (Method::AnyName, _) => Ok(()),
-            (_, Some(actor)) => Ok(actor.may(Right::RbacManage)?),
+            (_, Some(actor)) => Ok(actor.may(Right::RbacManage, None)?),
             (_, None) => Err(Failure::Bearer(AccessError::Refused(TokenRefused::Unknown))),
         }
     }

@@ -6,8 +6,9 @@ use opentaco_domain::commit::CommitError;
 use opentaco_domain::lock::LockError;
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
 use opentaco_domain::organization::Organization;
+use opentaco_domain::policy::{Policy, PolicyError};
 use opentaco_domain::project::ProjectError;
-use opentaco_domain::rbac::{Denied, LimitedToken, Policy};
+use opentaco_domain::rbac::{Denied, LimitedToken};
 use opentaco_domain::tag::BadTags;
 use opentaco_domain::token::BadEnd;
 use opentaco_domain::user::User;
@@ -87,6 +88,9 @@ pub enum Failure {
     /// A limited token, or a workload's, makes no tokens.
     #[error(transparent)]
     LimitedToken(#[from] LimitedToken),
+    /// A rule about the policy said no.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// A rule about tokens said no.
     #[error(transparent)]
     TokenEnd(#[from] BadEnd),

@@ -6,7 +6,7 @@ use opentaco_domain::actor::Actor;
 use opentaco_domain::name::OrganizationName;
 use opentaco_domain::organization::Organization;
 use opentaco_domain::project::Projects;
-use opentaco_domain::rbac::Right;
+use opentaco_domain::role::Right;
 
 use super::{Driven, Failure};
 use crate::change::{Decision, change};
@@ -29,10 +29,9 @@ impl Organizations {
     /// # Errors
     /// [`Failure::Store`].
     pub async fn list(&self, actor: &Actor) -> Result<Vec<OrganizationName>, Failure> {
-        if !actor.may_see_organizations() {
-            return Ok(Vec::new());
-        }
-        Ok(self.driven.catalog.organizations().await?)
+        let mut names = self.driven.catalog.organizations().await?;
+        names.retain(|name| actor.may_see_organization(name));
+        Ok(names)
     }
 
     /// One organization.
@@ -40,7 +39,7 @@ impl Organizations {
     /// # Errors
     /// [`Failure::Missing`]; [`Failure::Store`].
     pub async fn read(&self, actor: &Actor, name: &OrganizationName) -> Result<Organization, Failure> {
-        if !actor.may_see_organizations() {
+        if !actor.may_see_organization(name) {
             return Err(Failure::missing("organization", name));
         }
         let entry = self.driven.organizations.newest(name).await?;
@@ -54,7 +53,7 @@ impl Organizations {
     /// # Errors
     /// [`Failure::Missing`]; [`Failure::Store`].
     pub async fn usable(&self, actor: &Actor, name: &OrganizationName) -> Result<(), Failure> {
-        if actor.may(Right::OrgCreate).is_ok() {
+        if actor.may(Right::OrgCreate, Some(name)).is_ok() {
             return Ok(());
         }
         self.read(actor, name).await.map(drop)
@@ -98,7 +97,7 @@ impl Organizations {
                 if let Some(entry) = entry {
                     return Ok(Decision::Keep(entry.value.clone()));
                 }
-                actor.may(Right::OrgCreate)?;
+                actor.may(Right::OrgCreate, Some(name))?;
                 let new = Organization {
                     name: name.clone(),
                     email: email.clone(),

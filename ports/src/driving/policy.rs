@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use opentaco_domain::actor::{Door, Subject};
-use opentaco_domain::rbac::{Policy, Principal};
+use opentaco_domain::policy::{Policy, Principal};
 
 use super::access::Access;
 use super::{Driven, Failure};

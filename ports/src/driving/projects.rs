@@ -9,7 +9,7 @@ use opentaco_domain::name::OrganizationName;
 use opentaco_domain::organization::Organization;
 use opentaco_domain::page::{Page, PageRequest};
 use opentaco_domain::project::{Project, ProjectName, Projects as Kept};
-use opentaco_domain::rbac::Right;
+use opentaco_domain::role::Right;
 
 use super::organizations::Organizations;
 use super::{Driven, Failure};
@@ -99,7 +99,7 @@ impl Projects {
         name: &ProjectName,
         description: Option<String>,
     ) -> Result<Project, Failure> {
-        actor.may(Right::UnitManage)?;
+        actor.may(Right::UnitManage, Some(organization))?;
         self.organizations.ensure(actor, organization).await?;
         let now = self.driven.clock.now();
         let id = ProjectId::new(organization.clone(), now, random(&*self.driven.entropy));
@@ -134,7 +134,7 @@ impl Projects {
     /// # Errors
     /// [`Failure::Project`]; [`Failure::Missing`]; [`Failure::Denied`]; a failing store.
     pub async fn delete(&self, actor: &Actor, id: &ProjectId) -> Result<(), Failure> {
-        actor.may(Right::UnitManage)?;
+        actor.may(Right::UnitManage, Some(id.organization()))?;
         self.read(actor, id).await?;
         let workspaces = self.count_workspaces(id).await?;
         self.change(actor, id, |kept| {
@@ -172,7 +172,7 @@ impl Projects {
         let key = id.organization();
         let changed = change(self.driven.around(), records, key, author, ChangeKind::Changed, |entry, _| {
             let entry = entry.ok_or_else(|| Failure::missing("project", id))?;
-            actor.may(Right::UnitManage)?;
+            actor.may(Right::UnitManage, Some(id.organization()))?;
             let (projects, answer) = rule(&entry.value)?;
             if projects == entry.value.projects {
                 return Ok::<_, Failure>(Decision::Keep(answer));

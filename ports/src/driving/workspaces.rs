@@ -142,7 +142,7 @@ impl Workspaces {
     /// [`Failure::Store`].
     pub async fn list(&self, actor: &Actor, query: &WorkspaceQuery) -> Result<Page<Workspace>, Failure> {
         let mut hints = self.driven.catalog.hints(&query.organization).await?;
-        hints.retain(|hint| actor.may_see(&hint.name));
+        hints.retain(|hint| actor.may_see(&query.organization, &hint.name));
         query.select(&mut hints);
         let total = hints.len();
         let on_page = hints.into_iter().skip(query.page.skip()).take(query.page.size());

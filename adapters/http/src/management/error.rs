@@ -5,6 +5,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
+use opentaco_domain::policy::PolicyError;
 use opentaco_ports::driven::StoreError;
 use opentaco_ports::driving::Failure;
 use opentaco_ports::driving::access::AccessError;
@@ -108,6 +109,19 @@ impl From<StoreError> for Problem {
     }
 }
 
+fn policy_status(error: &PolicyError) -> StatusCode {
+    match error {
+        PolicyError::NoRole(_) | PolicyError::NotAssigned => StatusCode::NOT_FOUND,
+        PolicyError::RoleTaken(_)
+        | PolicyError::BuiltIn(_)
+        | PolicyError::RoleInUse(_)
+        | PolicyError::LastAdministrator => StatusCode::CONFLICT,
+        PolicyError::TooManyRoles | PolicyError::TooManyAssignments | PolicyError::Description => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+    }
+}
+
 impl From<Failure> for Problem {
     /// The table. It is exhaustive on purpose: a new failure does not compile until it has a status here.
     fn from(failure: Failure) -> Self {
@@ -116,6 +130,11 @@ impl From<Failure> for Problem {
         match failure {
             Failure::Missing { .. } => Self::new(S::NOT_FOUND, "not found", detail),
             Failure::Denied(_) | Failure::LimitedToken(_) => Self::new(S::FORBIDDEN, "forbidden", detail),
+            Failure::Policy(error) => match policy_status(&error) {
+                S::NOT_FOUND => Self::new(S::NOT_FOUND, "not found", detail),
+                S::CONFLICT => Self::new(S::CONFLICT, "conflict", detail),
+                other => Self::new(other, "invalid value", detail),
+            },
             Failure::TokenEnd(_) | Failure::Tags(_) | Failure::Put(_) => {
                 Self::new(S::UNPROCESSABLE_ENTITY, "invalid value", detail)
             }

@@ -1,6 +1,6 @@
 //! Who the caller is.
 
-use opentaco_domain::rbac::Right;
+use opentaco_domain::role::Right;
 use opentaco_domain::user::Email;
 use serde_json::json;
 
@@ -19,7 +19,7 @@ pub(crate) async fn read(call: Signed) -> Answer {
         "email_verified": user.is_some_and(|user| user.email_verified),
         "groups": user.map(|user| &user.groups).cloned().unwrap_or_default(),
         "access_control": policy.on,
-        "administrator": caller.actor.may(Right::RbacManage).is_ok(),
+        "administrator": caller.actor.may(Right::RbacManage, None).is_ok(),
         "token": tokens::document(&caller.token, None),
     })))
 }

@@ -196,6 +196,7 @@ fn tell_failure(failure: &Failure, address: Option<&str>) -> Told {
         | Failure::Commit(CommitError::Expired) => told(S::FORBIDDEN, "forbidden", text()),
         Failure::NameTaken { .. }
         | Failure::TokenEnd(_)
+        | Failure::Policy(_)
         | Failure::OrganizationTaken(_)
         | Failure::Project(ProjectError::NameTaken(_) | ProjectError::Description | ProjectError::TooMany)
         | Failure::Workspace(WorkspaceError::Settings(_))

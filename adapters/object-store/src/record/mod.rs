@@ -23,7 +23,7 @@ mod workspace;
 pub(crate) const FORMAT: u32 = 1;
 /// Entries longer than this are compressed.
 const COMPRESS_OVER: usize = 4096;
-/// The longest entry that is read, uncompressed.
+/// The longest entry of most records, uncompressed.
 const MAX_ENTRY: usize = 1024 * 1024;
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -34,6 +34,9 @@ pub(crate) type Rest = Map<String, Value>;
 pub(crate) trait Form: Record {
     /// The form.
     type Disk: Serialize + DeserializeOwned;
+
+    /// The longest entry that is read, uncompressed.
+    const LONGEST: usize = MAX_ENTRY;
 
     /// Where its stream is.
     fn stream(key: &Self::Key) -> Path;
@@ -128,8 +131,8 @@ pub(crate) fn encode<T: Form>(
     };
     let json = serde_json::to_vec(&envelope).map_err(|error| error.to_string())?;
     // What could not be read back must never be written.
-    if json.len() > MAX_ENTRY {
-        return Err(format!("it would be longer than {MAX_ENTRY} bytes"));
+    if json.len() > T::LONGEST {
+        return Err(format!("it would be longer than {} bytes", T::LONGEST));
     }
     let bytes = if json.len() > COMPRESS_OVER {
         zstd::bulk::compress(&json, 3).map_err(|error| error.to_string())?
@@ -146,7 +149,7 @@ pub(crate) fn encode<T: Form>(
 
 /// Reads an entry.
 pub(crate) fn decode<T: Form>(bytes: &Bytes) -> Result<(Versioned<T>, Header), String> {
-    let json = plain(bytes)?;
+    let json = plain(bytes, T::LONGEST)?;
     let envelope: Envelope<T::Disk> = serde_json::from_slice(&json).map_err(|error| place(&error))?;
     let (value, rest) = T::from_disk(envelope.value)?;
     let residue = if envelope.rest.is_empty() && rest.is_empty() {
@@ -164,9 +167,9 @@ pub(crate) fn decode<T: Form>(bytes: &Bytes) -> Result<(Versioned<T>, Header), S
 }
 
 /// The JSON in stored bytes, which are compressed or not.
-fn plain(bytes: &Bytes) -> Result<Bytes, String> {
+fn plain(bytes: &Bytes, longest: usize) -> Result<Bytes, String> {
     if bytes.starts_with(&ZSTD_MAGIC) {
-        zstd::bulk::decompress(bytes, MAX_ENTRY).map(Bytes::from).map_err(|error| error.to_string())
+        zstd::bulk::decompress(bytes, longest).map(Bytes::from).map_err(|error| error.to_string())
     } else {
         Ok(bytes.clone())
     }

@@ -1,7 +1,8 @@
 //! The `[[trust]]` tables: what is a rule, and every way not to be one.
 
 use opentaco_domain::name::NamePattern;
-use opentaco_domain::rbac::{Role, Scope};
+use opentaco_domain::rbac::Scope;
+use opentaco_domain::role::Role;
 use opentaco_domain::trust::WorkloadToken;
 
 use super::*;
