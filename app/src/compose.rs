@@ -212,6 +212,7 @@ fn doors(
     );
     Doors {
         api_tokens: ApiTokens::new(driven.clone(), access.clone()),
+        policies: Policies::new(driven.clone(), access.clone()),
         login: Login::new(
             driven.clone(),
             access.clone(),

@@ -295,6 +295,17 @@ impl Policy {
         Rights::of_rules(self.rules(subject, user), scope)
     }
 
+    /// What a subject has itself, by its verified address, and by its groups.
+    pub fn assignments_of(&self, subject: &Subject, user: Option<&User>) -> Vec<(&Grantee, &Assignment)> {
+        let in_group = |group: &Group| user.is_some_and(|user| user.groups.contains(group.as_str()));
+        self.assignments()
+            .filter(|(grantee, _)| match grantee {
+                Grantee::User(principal) => principal.is(subject, user),
+                Grantee::Group(group) => in_group(group),
+            })
+            .collect()
+    }
+
     /// The rules that apply to a subject.
     fn rules(&self, subject: &Subject, user: Option<&User>) -> Vec<Rule> {
         let mut rules = Vec::new();
@@ -460,4 +471,41 @@ pub fn may_change(subject: &Subject, rights: &Rights, changes: &[PolicyChange]) 
     changes
         .iter()
         .try_for_each(|change| rights.decide_all(subject, Right::RbacManage, &change.place()).map(drop))
+}
+
+/// Somebody may not begin access control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "only the server's owner, the development login or an administrator begins access control this way; the other ways are \
+     `opentacosvc admin grant SUBJECT` beside the storage, and OPENTACO_ADMINS at the first start"
+)]
+pub struct NotInitiator;
+
+impl Policy {
+    /// The policy with access control on and its caller as administrator.
+    ///
+    /// Once it is on, only an administrator may say so again: who logs in under any name has no more rights than others.
+    ///
+    /// # Errors
+    /// [`NotInitiator`].
+    pub fn begun_by(&self, subject: &Subject, user: Option<&User>) -> Result<Self, NotInitiator> {
+        let named = |principal: &Principal| principal.is(subject, user);
+        let may = subject.is_local_owner()
+            || (!self.on && subject.is_development())
+            || self.administrators().iter().any(named);
+        if !may {
+            return Err(NotInitiator);
+        }
+        Ok(self.switched_on(&BTreeSet::from([Principal::Subject(subject.clone())])))
+    }
+}
+
+impl Principal {
+    /// Whether it names that subject; an address does when the subject's provider vouches for it.
+    pub fn is(&self, subject: &Subject, user: Option<&User>) -> bool {
+        match self {
+            Self::Subject(named) => named == subject,
+            Self::Email(named) => user.and_then(User::verified_email) == Some(named),
+        }
+    }
 }

@@ -273,7 +273,7 @@ fn roles_are_made_changed_and_deleted_and_the_built_in_ones_stay() {
     assert_eq!(policy.changed(&[change("nobody")]), Err(PolicyError::NoRole(role("nobody"))));
     let used = policy.changed(&[assign(grantee(0), "deployer", "default", "*")]).unwrap();
     let delete = PolicyChange::DeleteRole(role("deployer"));
-    assert_eq!(used.changed(&[delete.clone()]), Err(PolicyError::RoleInUse(role("deployer"))));
+    assert_eq!(used.changed(std::slice::from_ref(&delete)), Err(PolicyError::RoleInUse(role("deployer"))));
     let free = used.changed(&[revoke(grantee(0), "deployer", "default", "*"), delete.clone()]).unwrap();
     assert_eq!(free.roles().count(), 0);
     assert_eq!(free.changed(&[delete]), Err(PolicyError::NoRole(role("deployer"))));

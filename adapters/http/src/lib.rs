@@ -30,13 +30,14 @@ use opentaco_ports::driving::access::Access;
 use opentaco_ports::driving::api_tokens::ApiTokens;
 use opentaco_ports::driving::login::Login;
 use opentaco_ports::driving::organizations::Organizations;
+use opentaco_ports::driving::policy::Policies;
 use opentaco_ports::driving::projects::Projects;
 use opentaco_ports::driving::sessions::Sessions;
 use opentaco_ports::driving::state_versions::StateVersions;
 use opentaco_ports::driving::workspaces::Workspaces;
 
 pub use self::addresses::Addresses;
-use self::management::{config, me, s3_credentials, token, tokens as own_tokens};
+use self::management::{config, me, rbac, s3_credentials, token, tokens as own_tokens};
 use self::tfe::{
     account, consumers, discovery, error, locks, organizations, outputs, projects, state_versions, tags,
     tokens, uploads, variables, workspaces,
@@ -64,6 +65,8 @@ pub struct Doors {
     pub sessions: Sessions,
     /// Everybody's own tokens.
     pub api_tokens: ApiTokens,
+    /// The policy.
+    pub policies: Policies,
     /// Whose public keys are shown.
     pub signer: Arc<dyn Signer>,
     /// What signed tokens name as their issuer.
@@ -116,6 +119,12 @@ fn management(prefix: &str) -> impl HttpServiceFactory + 'static {
         .service(managed("/auth/tokens").get(own_tokens::list).post(own_tokens::create))
         .service(managed("/auth/tokens/{token}").delete(own_tokens::delete))
         .service(managed("/auth/issue-s3-creds").post(s3_credentials::issue))
+        .service(managed("/rbac/init").post(rbac::init))
+        .service(managed("/rbac/me").get(rbac::me))
+        .service(managed("/rbac/test").get(rbac::test))
+        .service(managed("/rbac/assignments").get(rbac::assignments).post(rbac::change_assignments))
+        .service(managed("/rbac/roles").get(rbac::roles).post(rbac::create_role))
+        .service(managed("/rbac/roles/{role}").patch(rbac::change_role).delete(rbac::delete_role))
         .default_service(web::to(management::error::no_route))
         .wrap(from_fn(management::headers))
 }

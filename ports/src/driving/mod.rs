@@ -6,7 +6,7 @@ use opentaco_domain::commit::CommitError;
 use opentaco_domain::lock::LockError;
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
 use opentaco_domain::organization::Organization;
-use opentaco_domain::policy::{Policy, PolicyError};
+use opentaco_domain::policy::{NotInitiator, Policy, PolicyError};
 use opentaco_domain::project::ProjectError;
 use opentaco_domain::rbac::{Denied, LimitedToken};
 use opentaco_domain::tag::BadTags;
@@ -91,6 +91,9 @@ pub enum Failure {
     /// A rule about the policy said no.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// Access control is not this caller's to begin.
+    #[error(transparent)]
+    NotInitiator(#[from] NotInitiator),
     /// A rule about tokens said no.
     #[error(transparent)]
     TokenEnd(#[from] BadEnd),

@@ -129,7 +129,9 @@ impl From<Failure> for Problem {
         let detail = failure.to_string();
         match failure {
             Failure::Missing { .. } => Self::new(S::NOT_FOUND, "not found", detail),
-            Failure::Denied(_) | Failure::LimitedToken(_) => Self::new(S::FORBIDDEN, "forbidden", detail),
+            Failure::Denied(_) | Failure::LimitedToken(_) | Failure::NotInitiator(_) => {
+                Self::new(S::FORBIDDEN, "forbidden", detail)
+            }
             Failure::Policy(error) => match policy_status(&error) {
                 S::NOT_FOUND => Self::new(S::NOT_FOUND, "not found", detail),
                 S::CONFLICT => Self::new(S::CONFLICT, "conflict", detail),

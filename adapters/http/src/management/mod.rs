@@ -3,6 +3,7 @@
 pub(crate) mod config;
 pub(crate) mod error;
 pub(crate) mod me;
+pub(crate) mod rbac;
 pub(crate) mod s3_credentials;
 pub(crate) mod token;
 pub(crate) mod tokens;

@@ -29,6 +29,7 @@ use opentaco_ports::driving::access::Access;
 use opentaco_ports::driving::api_tokens::ApiTokens;
 use opentaco_ports::driving::login::{How, Login};
 use opentaco_ports::driving::organizations::Organizations;
+use opentaco_ports::driving::policy::Policies;
 use opentaco_ports::driving::projects::Projects;
 use opentaco_ports::driving::sessions::{Lives, Sessions};
 use opentaco_ports::driving::state_versions::StateVersions;
@@ -375,6 +376,7 @@ pub(super) fn doors() -> (Doors, String, String) {
     );
     let doors = Doors {
         api_tokens: ApiTokens::new(driven.clone(), access.clone()),
+        policies: Policies::new(driven.clone(), access.clone()),
         access,
         sessions,
         signer: kept.clone(),

@@ -192,6 +192,7 @@ fn tell_failure(failure: &Failure, address: Option<&str>) -> Told {
         Failure::Bearer(error) => tell_bearer(error),
         Failure::Denied(_)
         | Failure::LimitedToken(_)
+        | Failure::NotInitiator(_)
         | Failure::Workspace(WorkspaceError::NotManager)
         | Failure::Commit(CommitError::Expired) => told(S::FORBIDDEN, "forbidden", text()),
         Failure::NameTaken { .. }
