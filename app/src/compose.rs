@@ -32,6 +32,7 @@ use opentaco_ports::driving::policy::{Begun, Policies};
 use opentaco_ports::driving::projects::Projects;
 use opentaco_ports::driving::sessions::{Lives, Sessions};
 use opentaco_ports::driving::state_versions::StateVersions;
+use opentaco_ports::driving::users::Users;
 use opentaco_ports::driving::workspaces::Workspaces;
 use opentaco_system::{SystemClock, SystemEntropy};
 use tokio::signal::unix::{SignalKind, signal};
@@ -213,6 +214,7 @@ fn doors(
     Doors {
         api_tokens: ApiTokens::new(driven.clone(), access.clone()),
         policies: Policies::new(driven.clone(), access.clone()),
+        users: Users::new(driven.clone(), access.clone()),
         login: Login::new(
             driven.clone(),
             access.clone(),

@@ -57,6 +57,17 @@ impl fmt::Display for Email {
     }
 }
 
+/// Why somebody is not disabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum UserError {
+    /// It is the caller.
+    #[error("you cannot disable or enable yourself; ask another administrator")]
+    Oneself,
+    /// It is the server's owner.
+    #[error("the server's owner cannot be disabled: who holds the storage is administrator")]
+    Owner,
+}
+
 /// What a provider says of somebody who has just logged in there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -106,6 +117,27 @@ impl User {
             last_login: now,
             disabled: before.is_some_and(|before| before.disabled),
         }
+    }
+
+    /// Somebody who has not logged in yet.
+    pub fn unseen(subject: Subject, now: Timestamp) -> Self {
+        Self::after_login(None, Identity::bare(subject), now)
+    }
+
+    /// The user with everything they hold refused, or accepted again.
+    ///
+    /// # Errors
+    /// [`UserError::Oneself`]: who does it to themselves could not undo it. [`UserError::Owner`]: who holds the storage is
+    /// kept out by nothing.
+    pub fn set_disabled(mut self, by: &Subject, disabled: bool) -> Result<Self, UserError> {
+        if self.subject == *by {
+            return Err(UserError::Oneself);
+        }
+        if self.subject.is_local_owner() {
+            return Err(UserError::Owner);
+        }
+        self.disabled = disabled;
+        Ok(self)
     }
 
     /// The address, if the provider vouches for it.

@@ -34,10 +34,11 @@ use opentaco_ports::driving::policy::Policies;
 use opentaco_ports::driving::projects::Projects;
 use opentaco_ports::driving::sessions::Sessions;
 use opentaco_ports::driving::state_versions::StateVersions;
+use opentaco_ports::driving::users::Users;
 use opentaco_ports::driving::workspaces::Workspaces;
 
 pub use self::addresses::Addresses;
-use self::management::{config, me, rbac, s3_credentials, token, tokens as own_tokens};
+use self::management::{config, me, rbac, s3_credentials, token, tokens as own_tokens, users};
 use self::tfe::{
     account, consumers, discovery, error, locks, organizations, outputs, projects, state_versions, tags,
     tokens, uploads, variables, workspaces,
@@ -67,6 +68,8 @@ pub struct Doors {
     pub api_tokens: ApiTokens,
     /// The policy.
     pub policies: Policies,
+    /// Everybody who has logged in.
+    pub users: Users,
     /// Whose public keys are shown.
     pub signer: Arc<dyn Signer>,
     /// What signed tokens name as their issuer.
@@ -119,6 +122,9 @@ fn management(prefix: &str) -> impl HttpServiceFactory + 'static {
         .service(managed("/auth/tokens").get(own_tokens::list).post(own_tokens::create))
         .service(managed("/auth/tokens/{token}").delete(own_tokens::delete))
         .service(managed("/auth/issue-s3-creds").post(s3_credentials::issue))
+        .service(managed("/users").get(users::list))
+        .service(managed("/users/{user}/disable").post(users::disable))
+        .service(managed("/users/{user}/enable").post(users::enable))
         .service(managed("/rbac/init").post(rbac::init))
         .service(managed("/rbac/me").get(rbac::me))
         .service(managed("/rbac/test").get(rbac::test))

@@ -1,19 +1,22 @@
-//! Hints for lists: small objects named by workspace and entry number, of which the highest number counts.
+//! What lists are made from: hints, small objects named by workspace and entry number, of which the highest number counts; and
+//! the folders of organizations and users.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
 use opentaco_domain::id::WorkspaceId;
 use opentaco_domain::name::OrganizationName;
 use opentaco_domain::tag::Tags;
+use opentaco_domain::user::User;
 use opentaco_ports::driven::catalog::{Catalog, Hint};
 use opentaco_ports::driven::{Clock, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::layout;
-use crate::record::{field, place};
+use crate::record::{decode, field, place};
 use crate::store::Store;
 
 /// How many hints are fetched side by side.
@@ -43,6 +46,22 @@ impl ObjectCatalog {
     /// A catalog in that store.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
         Self { store, clock, known: Mutex::default() }
+    }
+
+    /// The user of that stream, whose subject is only in it.
+    async fn user(&self, stream: Path) -> Result<Option<User>, StoreError> {
+        let entries = self.store.list(&stream).await?;
+        let numbers = entries.iter().filter_map(|entry| layout::parse_entry(entry.location.filename()?));
+        let Some(newest) = numbers.max() else { return Ok(None) };
+        let key = layout::entry(&stream, newest);
+        let Some(bytes) = self.store.get(&key).await? else { return Ok(None) };
+        match decode::<User>(&bytes) {
+            Ok((entry, _)) => Ok(Some(entry.value)),
+            Err(why) => {
+                tracing::error!(%key, why, "storage holds an unreadable user");
+                Ok(None)
+            }
+        }
     }
 
     async fn fetch(
@@ -132,5 +151,14 @@ impl Catalog for ObjectCatalog {
             folders.iter().filter_map(|folder| folder.filename()?.parse().ok()).collect();
         names.sort();
         Ok(names)
+    }
+
+    async fn users(&self) -> Result<Vec<User>, StoreError> {
+        let folders = self.store.list_folders(&layout::users()).await?;
+        let read = stream::iter(folders).map(|folder| self.user(folder)).buffer_unordered(SIDE_BY_SIDE);
+        let found: Vec<Option<User>> = read.try_collect().await?;
+        let mut users: Vec<User> = found.into_iter().flatten().collect();
+        users.sort_by(|a, b| a.subject.cmp(&b.subject));
+        Ok(users)
     }
 }

@@ -166,7 +166,12 @@ pub(crate) fn used_refresh(family: &TokenId, jti: [u8; 16]) -> Path {
 
 /// The stream of a user.
 pub(crate) fn user(subject: &Subject) -> Path {
-    Path::from("users").join(subject_digest(subject))
+    users().join(subject_digest(subject))
+}
+
+/// Above the streams of all users.
+pub(crate) fn users() -> Path {
+    Path::from("users")
 }
 
 /// The stream of the policy.

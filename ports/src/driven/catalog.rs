@@ -1,9 +1,10 @@
-//! The catalog: hints from which lists are made.
+//! The catalog: what lists are made from.
 
 use async_trait::async_trait;
 use opentaco_domain::id::{ProjectId, WorkspaceId};
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
 use opentaco_domain::tag::Tags;
+use opentaco_domain::user::User;
 use opentaco_domain::workspace::Workspace;
 
 use super::StoreError;
@@ -59,4 +60,11 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn organizations(&self) -> Result<Vec<OrganizationName>, StoreError>;
+
+    /// Everybody who has ever logged in, as of their newest entry, in the order of their subjects. Unreadable ones are left
+    /// out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn users(&self) -> Result<Vec<User>, StoreError>;
 }

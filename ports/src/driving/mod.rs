@@ -11,7 +11,7 @@ use opentaco_domain::project::ProjectError;
 use opentaco_domain::rbac::{Denied, LimitedToken};
 use opentaco_domain::tag::BadTags;
 use opentaco_domain::token::BadEnd;
-use opentaco_domain::user::User;
+use opentaco_domain::user::{User, UserError};
 use opentaco_domain::workspace::{NameClaim, Workspace, WorkspaceError};
 use thiserror::Error;
 
@@ -34,6 +34,7 @@ pub mod projects;
 mod rollback;
 pub mod sessions;
 pub mod state_versions;
+pub mod users;
 pub mod workspace_query;
 pub mod workspaces;
 
@@ -91,6 +92,9 @@ pub enum Failure {
     /// A rule about the policy said no.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// A rule about users said no.
+    #[error(transparent)]
+    User(#[from] UserError),
     /// Access control is not this caller's to begin.
     #[error(transparent)]
     NotInitiator(#[from] NotInitiator),

@@ -142,6 +142,7 @@ impl From<Failure> for Problem {
             }
             Failure::NameTaken { .. }
             | Failure::OrganizationTaken(_)
+            | Failure::User(_)
             | Failure::Lock(_)
             | Failure::Workspace(_)
             | Failure::Project(_)

@@ -7,6 +7,7 @@ pub(crate) mod rbac;
 pub(crate) mod s3_credentials;
 pub(crate) mod token;
 pub(crate) mod tokens;
+pub(crate) mod users;
 
 use actix_web::Error;
 use actix_web::HttpResponse;

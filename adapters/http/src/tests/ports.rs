@@ -17,6 +17,7 @@ use opentaco_domain::state::{Document, Md5, Measured, Output, Sha256, StateVersi
 use opentaco_domain::time::Timestamp;
 use opentaco_domain::token::{ApiToken, Terms, TokenRecord};
 use opentaco_domain::trust::WorkloadToken;
+use opentaco_domain::user::User;
 use opentaco_ports::driven::blobs::{BlobKey, BlobKind, Blobs, PutError};
 use opentaco_ports::driven::catalog::{Catalog, Hint};
 use opentaco_ports::driven::idp::{IdpError, Workloads};
@@ -33,6 +34,7 @@ use opentaco_ports::driving::policy::Policies;
 use opentaco_ports::driving::projects::Projects;
 use opentaco_ports::driving::sessions::{Lives, Sessions};
 use opentaco_ports::driving::state_versions::StateVersions;
+use opentaco_ports::driving::users::Users;
 use opentaco_ports::driving::workspaces::Workspaces;
 
 use crate::{Addresses, Doors};
@@ -116,6 +118,10 @@ impl Catalog for Kept {
     }
 
     async fn organizations(&self) -> Result<Vec<OrganizationName>, StoreError> {
+        Ok(vec![])
+    }
+
+    async fn users(&self) -> Result<Vec<User>, StoreError> {
         Ok(vec![])
     }
 }
@@ -377,6 +383,7 @@ pub(super) fn doors() -> (Doors, String, String) {
     let doors = Doors {
         api_tokens: ApiTokens::new(driven.clone(), access.clone()),
         policies: Policies::new(driven.clone(), access.clone()),
+        users: Users::new(driven.clone(), access.clone()),
         access,
         sessions,
         signer: kept.clone(),

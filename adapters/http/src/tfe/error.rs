@@ -198,6 +198,7 @@ fn tell_failure(failure: &Failure, address: Option<&str>) -> Told {
         Failure::NameTaken { .. }
         | Failure::TokenEnd(_)
         | Failure::Policy(_)
+        | Failure::User(_)
         | Failure::OrganizationTaken(_)
         | Failure::Project(ProjectError::NameTaken(_) | ProjectError::Description | ProjectError::TooMany)
         | Failure::Workspace(WorkspaceError::Settings(_))
