@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opentaco_domain::actor::{Actor, Subject};
 use opentaco_domain::policy::Principal;
 use opentaco_domain::role::Right;
-use opentaco_domain::user::{User, UserError};
+use opentaco_domain::user::User;
 
 use super::access::Access;
 use super::{Driven, Failure};
