@@ -14,7 +14,7 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 use opentaco_domain::organization::Organization;
-use opentaco_domain::rbac::Policy;
+use opentaco_domain::policy::Policy;
 use opentaco_domain::time::Timestamp;
 use opentaco_domain::user::User;
 use opentaco_domain::workspace::{NameClaim, Workspace};

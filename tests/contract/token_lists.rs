@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use opentaco_domain::actor::Subject;
 use opentaco_domain::name::NamePattern;
-use opentaco_domain::rbac::{Role, Scope};
+use opentaco_domain::rbac::Scope;
+use opentaco_domain::role::Role;
 use opentaco_domain::time::Timestamp;
 use opentaco_domain::token::TokenRecord;
 use opentaco_ports::driven::StoreError;

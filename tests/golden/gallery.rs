@@ -15,8 +15,10 @@ use opentaco_domain::claims::Successor;
 use opentaco_domain::id::{OperationId, ProjectId, WorkspaceId};
 use opentaco_domain::name::NamePattern;
 use opentaco_domain::organization::Organization;
+use opentaco_domain::policy::{Assignment, Grantee, Organizations, Place, Policy, PolicyChange};
 use opentaco_domain::project::{Project, Projects};
-use opentaco_domain::rbac::{Policy, Role, Scope};
+use opentaco_domain::rbac::Scope;
+use opentaco_domain::role::{Right, RightSet, Role, RoleChange, RoleName};
 use opentaco_domain::settings::{Kept, Settings};
 use opentaco_domain::state::Output;
 use opentaco_domain::state::StateVersion;
@@ -250,8 +252,25 @@ pub fn bare_user() -> User {
 }
 
 pub fn policy() -> Policy {
-    let named = ["alice@example.com", "oidc:auth0|17", "dev:alice"];
-    Policy { on: true, administrators: named.map(|named| named.parse().unwrap()).into() }
+    let named = ["dev:alice", "oidc:auth0|17", "alice@example.com"];
+    let administrators = named.map(|named| named.parse().unwrap()).into();
+    let deployer: RoleName = "deployer".parse().unwrap();
+    let place = Place {
+        organizations: Organizations::One("acme".parse().unwrap()),
+        units: NamePattern::new("app/*"),
+    };
+    let change = RoleChange {
+        add: [Right::UnitRead, Right::UnitLock, Right::UnitWrite].into_iter().collect(),
+        deny: [Right::UnitManage].into_iter().collect(),
+        remove: RightSet::none(),
+    };
+    let assignment = Assignment { role: deployer.clone(), place };
+    let changes = [
+        PolicyChange::CreateRole(deployer.clone(), Some("deploys \"app\"".to_owned())),
+        PolicyChange::ChangeRole(deployer, change),
+        PolicyChange::Assign(Grantee::Group("dev team/ü".parse().unwrap()), assignment),
+    ];
+    Policy::open().switched_on(&administrators).changed(&changes).unwrap()
 }
 
 pub fn json_state() -> String {

@@ -140,7 +140,10 @@ async fn an_error_of_the_provider_ends_the_command_line_and_its_words_go_nowhere
     for (error, words) in [
         ("access_denied", "denied at the identity provider"),
         ("login_required", "denied at the identity provider"),
-        ("server_error", "refused"),
+        ("server_error", "did not answer"),
+        ("temporarily_unavailable", "did not answer"),
+        ("invalid_scope", "OPENTACO_AUTH_SCOPES"),
+        ("unauthorized_client", "registration"),
         (markup, "refused"),
         ("", "refused"),
     ] {

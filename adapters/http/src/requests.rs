@@ -37,6 +37,11 @@ pub(crate) fn log_refused_token(error: &AccessError) {
     }
 }
 
+/// Says once that an `Authorization` header holds no token that can be read.
+pub(crate) fn log_unreadable_token() {
+    tracing::warn!(reason = "not one bearer token", "Token verification failed");
+}
+
 /// Remembers who asked, for the log.
 pub(crate) fn note_actor(request: &HttpRequest, actor: &Actor) {
     request.extensions_mut().insert(actor.subject.clone());

@@ -116,7 +116,8 @@ impl Policies {
     /// A failing store.
     pub async fn begin(&self, administrators: &BTreeSet<Principal>) -> Result<Begun, Failure> {
         let was_written = self.driven.policies.newest(&()).await?.is_some();
-        let policy = self.change(&Subject::local_owner(), Door::Login, ChangeKind::Created, |policy| {
+        let server = Subject::local_owner();
+        let policy = self.change(&server, Door::Login, ChangeKind::Created, |policy| {
             Ok(match policy {
                 None if !administrators.is_empty() => Some(Policy::open().switched_on(administrators)),
                 _ => None,

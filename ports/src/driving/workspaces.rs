@@ -255,7 +255,7 @@ impl Workspaces {
         let mut consumers = workspace.settings.consumers;
         if !consumers.is_empty() {
             let hints = self.driven.catalog.hints(&workspace.organization).await?;
-            let seen = hints.into_iter().filter(|hint| actor.may_see(&hint.name));
+            let seen = hints.into_iter().filter(|hint| actor.may_see(&workspace.organization, &hint.name));
             let there: BTreeSet<WorkspaceId> = seen.map(|hint| hint.workspace).collect();
             consumers.retain(|consumer| there.contains(consumer));
         }

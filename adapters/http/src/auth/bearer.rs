@@ -54,7 +54,7 @@ impl<T: Addressed> FromRequest for Call<T> {
         let request = request.clone();
         Box::pin(async move {
             let doors = doors(&request)?;
-            let token = presented(&request)?.ok_or(ApiError::NoToken)?;
+            let token = presented_or_logged(&request)?.ok_or(ApiError::NoToken)?;
             let caller = authenticate(&doors, &request, &token).await?;
             let at = T::read(&request)?;
             Ok(Self { doors, caller, at, request })
@@ -72,7 +72,7 @@ impl FromRequest for Ping {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            if let Some(token) = presented(&request)? {
+            if let Some(token) = presented_or_logged(&request)? {
                 let doors = doors(&request)?;
                 authenticate(&doors, &request, &token).await?;
             }
@@ -100,6 +100,11 @@ impl From<NotBearer> for ApiError {
     fn from(_: NotBearer) -> Self {
         Self::NoToken
     }
+}
+
+/// The same, with a line in the log when there is something that is no token.
+pub(crate) fn presented_or_logged(request: &HttpRequest) -> Result<Option<String>, NotBearer> {
+    presented(request).inspect_err(|_| requests::log_unreadable_token())
 }
 
 /// The token that the client presents; none when it presents nothing.

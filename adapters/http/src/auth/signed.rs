@@ -8,7 +8,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 use opentaco_domain::actor::Door;
 use opentaco_ports::driving::access::Caller;
 
-use super::bearer::presented;
+use super::bearer::presented_or_logged;
 use crate::management::error::Problem;
 use crate::task::Crashed;
 use crate::{Doors, requests};
@@ -31,7 +31,7 @@ impl FromRequest for Signed {
         let request = request.clone();
         Box::pin(async move {
             let doors = request.app_data::<web::Data<Doors>>().cloned().ok_or(Crashed)?;
-            let token = presented(&request)?.ok_or_else(Problem::no_token)?;
+            let token = presented_or_logged(&request)?.ok_or_else(Problem::no_token)?;
             let caller = doors.access.caller(&token, Door::Management).await;
             let caller = caller.inspect_err(requests::log_refused_token)?;
             requests::note_caller(&request, &caller);

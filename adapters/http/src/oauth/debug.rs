@@ -7,14 +7,14 @@ use opentaco_ports::driving::Failure;
 use serde_json::json;
 
 use super::CALLBACK;
-use crate::auth::presented;
+use crate::auth::presented_or_logged;
 use crate::management::error::Problem;
 use crate::management::{config, json_answer};
 use crate::{Doors, host, requests};
 
 /// The setup, for administrators and under the development login.
 pub(crate) async fn debug(doors: web::Data<Doors>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let caller = match presented(&request)? {
+    let caller = match presented_or_logged(&request)? {
         Some(token) => {
             let caller = doors.access.caller(&token, Door::Login).await;
             let caller = caller.inspect_err(requests::log_refused_token)?;
