@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use opentaco_crypto::jwt_signer::{JwtSigner, KeySet};
 use opentaco_crypto::signing_key::SigningKey;
 use opentaco_domain::actor::Subject;
-use opentaco_domain::policy::Principal;
+use opentaco_domain::principal::Principal;
 use opentaco_domain::token::TokenName;
 use opentaco_object_store::probe;
 use opentaco_ports::driven::{Clock, Entropy, random};

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use opentaco_domain::actor::Subject;
-use opentaco_domain::policy::Principal;
+use opentaco_domain::principal::Principal;
 use opentaco_domain::trust::TrustRule;
 use opentaco_domain::user::Admission;
 

@@ -14,6 +14,7 @@ pub mod oauth;
 pub mod organization;
 pub mod page;
 pub mod policy;
+pub mod principal;
 pub mod project;
 pub mod rbac;
 pub mod rewrite;

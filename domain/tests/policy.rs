@@ -11,8 +11,9 @@ use std::collections::BTreeSet;
 use opentaco_domain::actor::Subject;
 use opentaco_domain::name::{NamePattern, OrganizationName, WorkspaceName};
 use opentaco_domain::policy::{
-    Assignment, Grantee, Organizations, Place, Policy, PolicyChange, PolicyError, Principal, may_change,
+    Assignment, Organizations, Place, Policy, PolicyChange, PolicyError, may_change,
 };
+use opentaco_domain::principal::{Grantee, Principal};
 use opentaco_domain::rbac::Scope;
 use opentaco_domain::role::{Right, RightSet, Role, RoleChange, RoleName};
 use opentaco_domain::time::Timestamp;

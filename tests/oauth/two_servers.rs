@@ -151,7 +151,10 @@ async fn with_another_state_key_at_each_server_the_page_names_the_setting() {
         assert!(page.html.contains(words), "{words} is not in {}", page.html);
     }
     assert!(!page.html.contains("another key"), "{}", page.html);
-    assert!(team.servers[1].output().contains("Invalid or expired state"), "{}", team.servers[1].output());
+    // What is logged may be read a moment later.
+    opentaco_tests::wait::until(std::time::Duration::from_secs(30), "the reason in the log", || {
+        team.servers[1].output().contains("Invalid or expired state").then_some(())
+    });
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What the words of the command line ask for.
 
 use opentaco_domain::actor::Subject;
-use opentaco_domain::policy::Principal;
+use opentaco_domain::principal::Principal;
 
 use super::error::SettingsError;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use opentaco_domain::policy::Principal;
+use opentaco_domain::principal::Principal;
 use opentaco_domain::user::{Admission, Domains};
 use url::Url;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use opentaco_domain::actor::{Actor, Door, Subject};
 use opentaco_domain::name::{OrganizationName, WorkspaceName};
-use opentaco_domain::policy::{NotInitiator, Policy, PolicyChange, Principal, may_change};
+use opentaco_domain::policy::{NotInitiator, Policy, PolicyChange, may_change};
+use opentaco_domain::principal::Principal;
 use opentaco_domain::rbac::{Because, Denied, Scope};
 use opentaco_domain::role::Right;
 use opentaco_domain::user::{Identity, User};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use opentaco_domain::actor::{Actor, Subject};
-use opentaco_domain::policy::Principal;
+use opentaco_domain::principal::Principal;
 use opentaco_domain::role::Right;
 use opentaco_domain::user::User;
 

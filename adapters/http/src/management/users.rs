@@ -2,7 +2,7 @@
 
 use actix_web::web::Path;
 use opentaco_domain::actor::Subject;
-use opentaco_domain::policy::Principal;
+use opentaco_domain::principal::Principal;
 use opentaco_domain::user::{Email, User};
 use serde_json::{Value, json};
 

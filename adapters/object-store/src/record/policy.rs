@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use object_store::path::Path;
 use opentaco_domain::name::NamePattern;
-use opentaco_domain::policy::{Assignment, Grantee, Place, Policy};
+use opentaco_domain::policy::{Assignment, Place, Policy};
+use opentaco_domain::principal::Grantee;
 use opentaco_domain::role::{CustomRole, RightSet, RoleName};
 use serde::{Deserialize, Serialize};
 
