@@ -19,6 +19,7 @@ mod exchange;
 mod forged;
 mod me;
 mod policy;
+mod rbac;
 mod refresh;
 mod revocation;
 mod s3_credentials;

@@ -92,6 +92,11 @@ pub(crate) async fn read(
     Ok(body)
 }
 
+/// Reads a body that says nothing here: left in the connection, it would end it under the client's next request.
+pub(crate) async fn ignore(request: &HttpRequest, payload: Payload) -> Result<(), BodyRefused> {
+    read(request, payload, SMALL).await.map(drop)
+}
+
 async fn read_to_end(payload: &mut Payload, limit: usize) -> Result<Body, BodyRefused> {
     let mut body = Body { bytes: Vec::new(), permit: None };
     while let Some(chunk) = next_chunk(payload).await? {

@@ -122,7 +122,8 @@ async fn apply(call: Signed, changes: Vec<PolicyChange>) -> Result<Policy, Probl
 }
 
 /// Switches access control on, with the caller as administrator.
-pub(crate) async fn init(call: Signed) -> Answer {
+pub(crate) async fn init(call: Signed, payload: Payload) -> Answer {
+    body::ignore(&call.request, payload).await?;
     let (policies, caller) = (call.doors.policies.clone(), call.caller);
     let policy = task::run(async move { policies.init(&caller).await }).await??;
     Ok(json_answer(&summary(&policy)))

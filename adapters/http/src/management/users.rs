@@ -1,6 +1,6 @@
 //! Everybody who has logged in.
 
-use actix_web::web::Path;
+use actix_web::web::{Path, Payload};
 use opentaco_domain::actor::Subject;
 use opentaco_domain::principal::Principal;
 use opentaco_domain::user::{Email, User};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::error::Problem;
 use super::{Answer, json_answer};
 use crate::auth::Signed;
+use crate::body;
 use crate::rfc3339::Rfc3339;
 use crate::task;
 
@@ -19,16 +20,17 @@ pub(crate) async fn list(call: Signed) -> Answer {
 }
 
 /// Makes everything that somebody holds count no more.
-pub(crate) async fn disable(call: Signed, who: Path<String>) -> Answer {
-    set(call, &who, true).await
+pub(crate) async fn disable(call: Signed, who: Path<String>, payload: Payload) -> Answer {
+    set(call, &who, payload, true).await
 }
 
 /// Makes it count again.
-pub(crate) async fn enable(call: Signed, who: Path<String>) -> Answer {
-    set(call, &who, false).await
+pub(crate) async fn enable(call: Signed, who: Path<String>, payload: Payload) -> Answer {
+    set(call, &who, payload, false).await
 }
 
-async fn set(call: Signed, who: &str, disabled: bool) -> Answer {
+async fn set(call: Signed, who: &str, payload: Payload, disabled: bool) -> Answer {
+    body::ignore(&call.request, payload).await?;
     let who: Principal = who.parse().map_err(Problem::invalid)?;
     let (users, actor) = (call.doors.users.clone(), call.caller.actor);
     let set = task::run(async move { users.set_disabled(&actor, &who, disabled).await }).await??;

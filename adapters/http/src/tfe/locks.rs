@@ -16,6 +16,7 @@ use super::error::ApiError;
 use super::jsonapi::Document;
 use super::{Answer, workspace_document};
 use crate::auth::Call;
+use crate::body;
 use crate::task;
 
 /// Takes the lock.
@@ -26,12 +27,14 @@ pub(crate) async fn lock(call: Call<WorkspaceId>, payload: Payload) -> Answer {
 }
 
 /// Frees the caller's own lock.
-pub(crate) async fn unlock(call: Call<WorkspaceId>) -> Answer {
+pub(crate) async fn unlock(call: Call<WorkspaceId>, payload: Payload) -> Answer {
+    body::ignore(&call.request, payload).await?;
     change(call, |workspaces, actor, id| async move { workspaces.unlock(&actor, id).await }).await
 }
 
 /// Frees anybody's lock.
-pub(crate) async fn force_unlock(call: Call<WorkspaceId>) -> Answer {
+pub(crate) async fn force_unlock(call: Call<WorkspaceId>, payload: Payload) -> Answer {
+    body::ignore(&call.request, payload).await?;
     change(call, |workspaces, actor, id| async move { workspaces.force_unlock(&actor, id).await }).await
 }
 

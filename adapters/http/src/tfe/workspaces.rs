@@ -19,6 +19,7 @@ use super::jsonapi::{self, Attributes, Document};
 use super::query::Query;
 use super::{Answer, include, tags, workspace_document};
 use crate::auth::{Addressed, Call};
+use crate::body;
 use crate::task;
 
 impl Addressed for WorkspaceId {
@@ -170,7 +171,8 @@ pub(crate) async fn delete(call: Call<Which>) -> Answer {
 }
 
 /// Deletes a workspace unless its state manages resources.
-pub(crate) async fn safe_delete(call: Call<Which>) -> Answer {
+pub(crate) async fn safe_delete(call: Call<Which>, payload: Payload) -> Answer {
+    body::ignore(&call.request, payload).await?;
     remove(call, Deletion::Safe).await
 }
 
