@@ -142,6 +142,8 @@ async fn at_the_provider(window: &Chromium, login: &str) {
 
 /// Presses a button of our page of consent, and waits until the browser has gone where that leads.
 async fn consent(window: &Chromium, cli: &CommandLine, answer: Answer) {
+    // The page before has a heading, too, but not this button.
+    assert_eq!(window.text("button[value=allow]").await, "Allow");
     assert_eq!(window.text("h1").await, "Allow Terraform?");
     is_plain_and_styled(window).await;
     window.press(&format!("button[value={}]", format!("{answer:?}").to_lowercase())).await;
