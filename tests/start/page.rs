@@ -57,7 +57,7 @@ fn every_command_on_the_page_succeeds() {
     let server = Server::start(Options::local());
     let commands: Vec<String> =
         blocks("console").iter().flat_map(|block| block.lines()).map(str::to_owned).collect();
-    assert_eq!(commands.len(), 10);
+    assert_eq!(commands.len(), 17);
     // The one that ends the token comes last.
     let (ending, others): (Vec<&String>, _) = commands.iter().partition(|line| line.contains("-X DELETE"));
     let token = server.admin_token("local:owner");

@@ -48,7 +48,10 @@ async fn from_form(doors: &Doors, request: &HttpRequest, payload: Payload) -> Re
             check_wanted(&pairs)?;
             Ok(grant::exchange(doors, field("subject_token")?.to_owned()).await)
         }
-        "refresh_token" => Ok(grant::refresh(doors, field("refresh_token")?.to_owned()).await),
+        "refresh_token" => {
+            let token = grant::refresh_token(&pairs).map_err(|error| Refusal::request(error.to_string()))?;
+            Ok(grant::refresh(doors, token.to_owned()).await)
+        }
         _ => Err(Refusal::bad(
             "unsupported_grant_type",
             "grant_type must be a token exchange or refresh_token",

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, PRAGMA, RETRY_AFTER};
+use opentaco_domain::oauth::{Client, OauthError, single};
 use opentaco_domain::time::Timestamp;
 use opentaco_ports::driven::StoreError;
 use opentaco_ports::driven::idp::IdpError;
@@ -12,6 +13,7 @@ use opentaco_ports::driving::access::AccessError;
 use opentaco_ports::driving::sessions::GrantError;
 use serde_json::{Value, json};
 
+use super::form::Pairs;
 use super::token::session_body;
 use crate::task::Crashed;
 use crate::{Doors, requests, task};
@@ -91,6 +93,15 @@ impl From<AccessError> for Refusal {
     fn from(error: AccessError) -> Self {
         GrantError::from(error).into()
     }
+}
+
+/// The refresh token in a form. Public clients need not name themselves, but must not name another.
+pub(crate) fn refresh_token(pairs: &Pairs) -> Result<&str, OauthError> {
+    let is_named = pairs.iter().any(|(name, _)| name == "client_id");
+    if is_named && Client::from_id(single(pairs, "client_id")?)? != Client::Taco {
+        return Err(OauthError::UnknownClient);
+    }
+    single(pairs, "refresh_token")
 }
 
 /// Gives the next session for a refresh token.

@@ -5,7 +5,7 @@ use actix_web::http::header::USER_AGENT;
 use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use opentaco_domain::claims::RedeemError;
-use opentaco_domain::oauth::{Client, OauthError, single};
+use opentaco_domain::oauth::{OauthError, single};
 use opentaco_domain::secret::Secret;
 use opentaco_domain::token::TokenRecord;
 use opentaco_ports::driving::login::{LoginError, Presenter, Redeemed};
@@ -52,13 +52,7 @@ async fn redeem(doors: &Doors, request: &HttpRequest, pairs: Pairs) -> HttpRespo
 }
 
 async fn refresh(doors: &Doors, pairs: &Pairs) -> HttpResponse {
-    // Public clients need not name themselves here, but must not name another.
-    let is_named = pairs.iter().any(|(name, _)| name == "client_id");
-    let is_taco = single(pairs, "client_id").is_ok_and(|id| Client::from_id(id) == Ok(Client::Taco));
-    if is_named && !is_taco {
-        return failed(&OauthError::UnknownClient.into());
-    }
-    match single(pairs, "refresh_token") {
+    match grant::refresh_token(pairs) {
         Ok(token) => grant::refresh(doors, token.to_owned()).await,
         Err(error) => failed(&error.into()),
     }
