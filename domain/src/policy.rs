@@ -169,7 +169,7 @@ pub enum PolicyError {
     #[error("there are {MAX_ROLES} roles already")]
     TooManyRoles,
     /// Too many assignments.
-    #[error("there are {MAX_ASSIGNMENTS} assignments already; use groups and patterns")]
+    #[error("there would be more than {MAX_ASSIGNMENTS} assignments; use groups and patterns")]
     TooManyAssignments,
     /// The description is too long, or holds control characters.
     #[error("a description has at most {MAX_DESCRIPTION} characters, none of them a control character")]
@@ -317,6 +317,9 @@ impl Policy {
         for change in changes {
             next.change(change)?;
         }
+        if next.assignments().count() > MAX_ASSIGNMENTS {
+            return Err(PolicyError::TooManyAssignments);
+        }
         let loses_them = next.administrators().is_empty() && !self.administrators().is_empty();
         if next.on && loses_them { Err(PolicyError::LastAdministrator) } else { Ok(next) }
     }
@@ -325,9 +328,6 @@ impl Policy {
         match change {
             PolicyChange::Assign(grantee, assignment) => {
                 self.role_exists(&assignment.role)?;
-                if self.assignments().count() >= MAX_ASSIGNMENTS {
-                    return Err(PolicyError::TooManyAssignments);
-                }
                 self.assignments.entry(grantee.clone()).or_default().insert(assignment.clone());
             }
             PolicyChange::Revoke(grantee, assignment) => {

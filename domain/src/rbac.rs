@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -171,7 +172,8 @@ pub struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Given {
     Everything,
-    Rules(Vec<Rule>),
+    /// Shared, because rights travel in every actor and grant.
+    Rules(Arc<[Rule]>),
 }
 
 /// What a caller may do: what the policy gives its subject, within the limits of its token.
@@ -194,7 +196,7 @@ impl Rights {
 
     /// What those rules say within that scope.
     pub(crate) fn of_rules(rules: Vec<Rule>, scope: Scope) -> Self {
-        Self { given: Given::Rules(rules), scope }
+        Self { given: Given::Rules(rules.into()), scope }
     }
 
     /// Whether the token is limited to less than its owner may do.
@@ -226,7 +228,7 @@ impl Rights {
         }
         let Given::Rules(rules) = &self.given else { return Ok(Because::Everything) };
         let mut allowed = None;
-        for rule in rules {
+        for rule in rules.iter() {
             if rule.deny.has(right) && rule.place.touches(organization, unit) {
                 return denied(Because::DeniedBy(rule.role.clone(), rule.place.clone()));
             }

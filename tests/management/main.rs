@@ -27,5 +27,6 @@ mod scopes;
 mod scopes_reads;
 mod tokens;
 mod tokens_refused;
+mod units;
 mod v1;
 mod workloads;

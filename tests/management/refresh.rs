@@ -187,8 +187,9 @@ async fn only_taco_refreshes() {
         [("grant_type", "refresh_token"), ("refresh_token", session.refresh.as_str()), ("client_id", client)]
     };
     for other in ["terraform-cli", "somebody", ""] {
-        let reply = V1::anonymous(&server).form("/oauth/token", &form(other)).await;
-        refused(&reply, "invalid_client");
+        for path in ["/oauth/token", "/v1/auth/token"] {
+            refused(&V1::anonymous(&server).form(path, &form(other)).await, "invalid_client");
+        }
     }
     let reply = V1::anonymous(&server).form("/oauth/token", &form("taco")).await;
     let next = Session::read(&reply.expect(StatusCode::OK).json());

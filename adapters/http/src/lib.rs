@@ -38,7 +38,9 @@ use opentaco_ports::driving::users::Users;
 use opentaco_ports::driving::workspaces::Workspaces;
 
 pub use self::addresses::Addresses;
-use self::management::{config, me, rbac, s3_credentials, token, tokens as own_tokens, users};
+use self::management::{
+    config, me, rbac, s3_credentials, token, tokens as own_tokens, units, users, versions,
+};
 use self::tfe::{
     account, consumers, discovery, error, locks, organizations, outputs, projects, state_versions, tags,
     tokens, uploads, variables, workspaces,
@@ -122,6 +124,13 @@ fn management(prefix: &str) -> impl HttpServiceFactory + 'static {
         .service(managed("/auth/tokens").get(own_tokens::list).post(own_tokens::create))
         .service(managed("/auth/tokens/{token}").delete(own_tokens::delete))
         .service(managed("/auth/issue-s3-creds").post(s3_credentials::issue))
+        .service(managed("/units").get(units::list).post(units::create))
+        .service(managed("/units/{unit}").get(units::read).patch(units::update).delete(units::delete))
+        .service(managed("/units/{unit}/lock").post(units::lock).delete(units::unlock))
+        .service(managed("/units/{unit}/state").get(units::download))
+        .service(managed("/units/{unit}/versions").get(versions::list))
+        .service(managed("/units/{unit}/restore").post(versions::restore))
+        .service(managed("/units/{unit}/outputs").get(versions::outputs))
         .service(managed("/users").get(users::list))
         .service(managed("/users/{user}/disable").post(users::disable))
         .service(managed("/users/{user}/enable").post(users::enable))

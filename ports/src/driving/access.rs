@@ -76,7 +76,7 @@ pub struct Access {
 /// What every request asks about, of the last 5 seconds.
 struct Known {
     users: Recent<Subject, Option<User>>,
-    policy: Recent<(), Policy>,
+    policy: Recent<(), Arc<Policy>>,
 }
 
 impl Access {
@@ -198,12 +198,13 @@ impl Access {
     ///
     /// # Errors
     /// [`StoreError`]; nobody is admitted then.
-    pub async fn policy(&self) -> Result<Policy, StoreError> {
+    pub async fn policy(&self) -> Result<Arc<Policy>, StoreError> {
         let asked = match self.known.policy.get(&(), self.driven.clock.mono()) {
             Ok(policy) => return Ok(policy),
             Err(asked) => asked,
         };
-        let policy = self.driven.policies.newest(&()).await?.map(|entry| entry.value).unwrap_or_default();
+        let policy = self.driven.policies.newest(&()).await?.map(|entry| entry.value);
+        let policy = Arc::new(policy.unwrap_or_default());
         self.known.policy.keep((), policy.clone(), asked);
         Ok(policy)
     }

@@ -9,7 +9,7 @@ use opentaco_domain::policy::{NotInitiator, Policy, PolicyChange, may_change};
 use opentaco_domain::principal::Principal;
 use opentaco_domain::rbac::{Because, Denied, Scope};
 use opentaco_domain::role::Right;
-use opentaco_domain::user::{Identity, User};
+use opentaco_domain::user::{Email, Identity, User};
 
 use super::access::{Access, Caller};
 use super::{Driven, Failure};
@@ -69,7 +69,7 @@ impl Policies {
     ///
     /// # Errors
     /// [`Failure::Denied`]; a failing store.
-    pub async fn read(&self, actor: &Actor) -> Result<Policy, Failure> {
+    pub async fn read(&self, actor: &Actor) -> Result<Arc<Policy>, Failure> {
         actor.may(Right::RbacManage, None)?;
         Ok(self.access.policy().await?)
     }
@@ -94,20 +94,24 @@ impl Policies {
             caller.actor.may(Right::RbacManage, None)?;
             match who {
                 Principal::Subject(subject) => (subject.clone(), self.access.user(subject).await?),
-                // Somebody with that verified address, of whom nothing else is known.
                 Principal::Email(email) => {
-                    let subject = Subject::of_provider("unknown").map_err(|_| Failure::Busy)?;
-                    let identity = Identity {
-                        email: Some(email.clone()),
-                        email_verified: true,
-                        ..Identity::bare(subject.clone())
-                    };
-                    (subject, Some(User::after_login(None, identity, self.driven.clock.now())))
+                    let users = self.driven.catalog.users().await?;
+                    let known = users.into_iter().find(|user| user.verified_email() == Some(email));
+                    let user = known.map_or_else(|| self.newcomer(email), Ok)?;
+                    (user.subject.clone(), Some(user))
                 }
             }
         };
         let rights = policy.rights(&subject, user.as_ref(), Scope::full());
         Ok(rights.decide(&subject, right, Some(organization), Some(unit)))
+    }
+
+    /// Somebody with that verified address who has not logged in yet.
+    fn newcomer(&self, email: &Email) -> Result<User, Failure> {
+        let subject = Subject::of_provider(email.as_str()).map_err(|_| Failure::missing("user", email))?;
+        let identity =
+            Identity { email: Some(email.clone()), email_verified: true, ..Identity::bare(subject) };
+        Ok(User::after_login(None, identity, self.driven.clock.now()))
     }
 
     /// The policy as it is now. The first start that names administrators switches access control on; later ones change

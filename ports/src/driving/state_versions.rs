@@ -273,6 +273,21 @@ impl StateVersions {
         current.ok_or_else(|| Failure::missing("current state version of workspace", workspace.to_wire()))
     }
 
+    /// The committed version of that number; they are counted from 1, the oldest.
+    ///
+    /// # Errors
+    /// [`Failure::Missing`]; [`Failure::Store`].
+    pub async fn by_number(
+        &self,
+        actor: &Actor,
+        workspace: WorkspaceId,
+        number: u32,
+    ) -> Result<StateVersion, Failure> {
+        let readable = self.readable(actor, workspace).await?;
+        let found = self.committed(&readable, number).await?;
+        found.ok_or_else(|| Failure::missing("state version", number))
+    }
+
     /// A page of the committed versions, newest first. History has no gaps, so a page is arithmetic.
     ///
     /// # Errors

@@ -11,6 +11,8 @@ use crate::driven::catalog::Hint;
 pub enum NameSearch {
     /// Those that contain this.
     Part(String),
+    /// Those that begin with this.
+    Start(String),
     /// Those that are of this pattern.
     Pattern(NamePattern),
 }
@@ -19,6 +21,7 @@ impl NameSearch {
     fn finds(&self, name: &str) -> bool {
         match self {
             Self::Part(part) => name.contains(part.as_str()),
+            Self::Start(start) => name.starts_with(start.as_str()),
             Self::Pattern(pattern) => pattern.matches(name),
         }
     }

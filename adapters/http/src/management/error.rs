@@ -5,8 +5,13 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
+use opentaco_domain::commit::CommitError;
+use opentaco_domain::lock::LockError;
 use opentaco_domain::policy::PolicyError;
+use opentaco_domain::project::ProjectError;
+use opentaco_domain::workspace::WorkspaceError;
 use opentaco_ports::driven::StoreError;
+use opentaco_ports::driven::blobs::PutError;
 use opentaco_ports::driving::Failure;
 use opentaco_ports::driving::access::AccessError;
 use serde_json::json;
@@ -128,27 +133,59 @@ impl From<Failure> for Problem {
         use StatusCode as S;
         let detail = failure.to_string();
         match failure {
-            Failure::Missing { .. } => Self::new(S::NOT_FOUND, "not found", detail),
-            Failure::Denied(_) | Failure::LimitedToken(_) | Failure::NotInitiator(_) => {
-                Self::new(S::FORBIDDEN, "forbidden", detail)
-            }
+            Failure::Missing { .. }
+            | Failure::Lock(LockError::Deleted)
+            | Failure::Workspace(WorkspaceError::Deleted)
+            | Failure::Commit(CommitError::Deleted) => Self::new(S::NOT_FOUND, "not found", detail),
+            Failure::Denied(_)
+            | Failure::LimitedToken(_)
+            | Failure::NotInitiator(_)
+            | Failure::Workspace(WorkspaceError::NotManager)
+            | Failure::Commit(CommitError::Expired) => Self::new(S::FORBIDDEN, "forbidden", detail),
             Failure::Policy(error) => match policy_status(&error) {
                 S::NOT_FOUND => Self::new(S::NOT_FOUND, "not found", detail),
                 S::CONFLICT => Self::new(S::CONFLICT, "conflict", detail),
                 other => Self::new(other, "invalid value", detail),
             },
-            Failure::TokenEnd(_) | Failure::Tags(_) | Failure::Put(_) => {
+            Failure::TokenEnd(_)
+            | Failure::Tags(_)
+            | Failure::Workspace(WorkspaceError::Settings(_))
+            | Failure::Project(ProjectError::Description | ProjectError::TooMany)
+            | Failure::Commit(
+                CommitError::SerialTooLarge(_)
+                | CommitError::DigestMismatch { .. }
+                | CommitError::DocumentMismatch { .. }
+                | CommitError::NoSerial(_),
+            )
+            | Failure::Put(PutError::NotAState(_)) => {
                 Self::new(S::UNPROCESSABLE_ENTITY, "invalid value", detail)
             }
+            Failure::Put(PutError::TooLarge(_) | PutError::OutputsTooLarge(_)) => {
+                Self::new(S::PAYLOAD_TOO_LARGE, "payload too large", detail)
+            }
+            Failure::Put(PutError::Body(_)) => Self::malformed(detail),
             Failure::NameTaken { .. }
             | Failure::OrganizationTaken(_)
             | Failure::User(_)
-            | Failure::Lock(_)
-            | Failure::Workspace(_)
-            | Failure::Project(_)
-            | Failure::Commit(_) => Self::new(S::CONFLICT, "conflict", detail),
+            | Failure::Lock(LockError::Held(_) | LockError::NotLocked)
+            | Failure::Workspace(
+                WorkspaceError::Locked(_) | WorkspaceError::StillManages(_) | WorkspaceError::RenameLost(_),
+            )
+            | Failure::Project(
+                ProjectError::NameTaken(_) | ProjectError::NotEmpty(_) | ProjectError::Default,
+            )
+            | Failure::Commit(
+                CommitError::NotLocked
+                | CommitError::HeldByAnother(_)
+                | CommitError::Fenced
+                | CommitError::SerialDoesNotRise { .. }
+                | CommitError::ForeignLineage { .. }
+                | CommitError::Overtaken
+                | CommitError::Finalized
+                | CommitError::Full,
+            ) => Self::new(S::CONFLICT, "conflict", detail),
             Failure::Bearer(error) => error.into(),
-            Failure::Store(error) => error.into(),
+            Failure::Put(PutError::Store(error)) | Failure::Store(error) => error.into(),
             Failure::Busy | Failure::OutcomeUnknown => Self::later(detail),
         }
     }

@@ -1,4 +1,4 @@
-//! The management API `/v1`, as far as tokens go.
+//! The management API `/v1`.
 
 pub(crate) mod config;
 pub(crate) mod error;
@@ -7,7 +7,10 @@ pub(crate) mod rbac;
 pub(crate) mod s3_credentials;
 pub(crate) mod token;
 pub(crate) mod tokens;
+mod unit_document;
+pub(crate) mod units;
 pub(crate) mod users;
+pub(crate) mod versions;
 
 use actix_web::Error;
 use actix_web::HttpResponse;
@@ -16,9 +19,13 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::HeaderValue;
 use actix_web::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::Next;
+use actix_web::web::Payload;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::error::Problem;
+use crate::auth::Signed;
+use crate::body::{self, SMALL};
 
 /// What every handler of this door gives.
 type Answer = Result<HttpResponse, Problem>;
@@ -32,6 +39,44 @@ pub(crate) async fn headers(
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(answer)
+}
+
+/// The JSON in a body, which is of that shape.
+async fn read_json<T: DeserializeOwned>(call: &Signed, payload: Payload, shape: &str) -> Result<T, Problem> {
+    read_json_up_to(SMALL, call, payload, shape).await
+}
+
+/// The same of a body of at most so many bytes.
+async fn read_json_up_to<T: DeserializeOwned>(
+    limit: usize,
+    call: &Signed,
+    payload: Payload,
+    shape: &str,
+) -> Result<T, Problem> {
+    let (bytes, _) = body::read(&call.request, payload, limit).await?.into_parts();
+    // What the parser says may quote the body.
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Problem::malformed(format!("the body must be {shape} (line {line}, column {column})"))
+    })
+}
+
+/// The same for a body that may be empty.
+async fn read_json_or_nothing<T: DeserializeOwned + Default>(
+    call: &Signed,
+    payload: Payload,
+    shape: &str,
+) -> Result<T, Problem> {
+    if body::announced_length(&call.request).is_none_or(|length| length == 0) {
+        body::ignore(&call.request, payload).await?;
+        return Ok(T::default());
+    }
+    read_json(call, payload, shape).await
+}
+
+/// An answer of something that was made.
+fn created(document: &Value) -> HttpResponse {
+    HttpResponse::Created().insert_header(("content-type", "application/json")).body(document.to_string())
 }
 
 /// An answer of one JSON document.

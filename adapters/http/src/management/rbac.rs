@@ -1,18 +1,16 @@
 //! Access control: roles, assignments, and what a decision would be.
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
 use actix_web::web::{Path, Payload, Query};
 use opentaco_domain::name::{NamePattern, OrganizationName, WorkspaceName};
 use opentaco_domain::policy::{Assignment, Organizations, Place, Policy, PolicyChange};
 use opentaco_domain::principal::{Grantee, Principal};
 use opentaco_domain::role::{Right, RightSet, Role, RoleChange, RoleName};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::error::Problem;
-use super::{Answer, json_answer};
+use super::{Answer, created, json_answer, read_json, read_json_up_to};
 use crate::auth::Signed;
 use crate::body::{self, SMALL};
 use crate::task;
@@ -99,23 +97,6 @@ impl ChangeDocument {
     }
 }
 
-async fn read<T: DeserializeOwned>(
-    call: &Signed,
-    payload: Payload,
-    limit: usize,
-    shape: &str,
-) -> Result<T, Problem> {
-    let (bytes, _) = body::read(&call.request, payload, limit).await?.into_parts();
-    // What the parser says may quote the body.
-    serde_json::from_slice(&bytes).map_err(|error| {
-        Problem::malformed(format!(
-            "the body must be {shape} (line {}, column {})",
-            error.line(),
-            error.column()
-        ))
-    })
-}
-
 async fn apply(call: Signed, changes: Vec<PolicyChange>) -> Result<Policy, Problem> {
     let (policies, actor) = (call.doors.policies.clone(), call.caller.actor);
     Ok(task::run(async move { policies.apply(&actor, &changes).await }).await??)
@@ -174,7 +155,7 @@ pub(crate) async fn assignments(call: Signed) -> Answer {
 /// Gives and takes roles: all of the changes, or none.
 pub(crate) async fn change_assignments(call: Signed, payload: Payload) -> Answer {
     let shape = "a list of {\"assign\": …} and {\"revoke\": …}";
-    let documents: Vec<ChangeDocument> = read(&call, payload, LARGEST_BATCH, shape).await?;
+    let documents: Vec<ChangeDocument> = read_json_up_to(LARGEST_BATCH, &call, payload, shape).await?;
     let changes = documents.iter().map(ChangeDocument::parse).collect::<Result<_, _>>()?;
     let policy = apply(call, changes).await?;
     Ok(json_answer(&summary(&policy)))
@@ -195,16 +176,16 @@ pub(crate) async fn roles(call: Signed) -> Answer {
 
 /// Makes a role that allows nothing yet.
 pub(crate) async fn create_role(call: Signed, payload: Payload) -> Answer {
-    let new: NewRole = read(&call, payload, SMALL, "{\"name\": …, \"description\": …}").await?;
+    let new: NewRole = read_json(&call, payload, "{\"name\": …, \"description\": …}").await?;
     let name: RoleName = new.name.parse().map_err(Problem::invalid)?;
     let policy = apply(call, vec![PolicyChange::CreateRole(name.clone(), new.description)]).await?;
-    one_role(StatusCode::CREATED, &policy, &name)
+    Ok(created(&one_role(&policy, &name)?))
 }
 
 /// Changes what a role allows and denies.
 pub(crate) async fn change_role(call: Signed, name: Path<String>, payload: Payload) -> Answer {
     let shape = "{\"add\": […], \"deny\": […], \"remove\": […]}";
-    let change: RoleChangeDocument = read(&call, payload, SMALL, shape).await?;
+    let change: RoleChangeDocument = read_json(&call, payload, shape).await?;
     let rights = |names: &[String]| -> Result<RightSet, Problem> {
         names.iter().map(|name| name.parse::<Right>().map_err(Problem::invalid)).collect()
     };
@@ -215,7 +196,7 @@ pub(crate) async fn change_role(call: Signed, name: Path<String>, payload: Paylo
     };
     let name: RoleName = name.parse().map_err(Problem::invalid)?;
     let policy = apply(call, vec![PolicyChange::ChangeRole(name.clone(), change)]).await?;
-    one_role(StatusCode::OK, &policy, &name)
+    Ok(json_answer(&one_role(&policy, &name)?))
 }
 
 /// Deletes a role that nobody has.
@@ -229,12 +210,9 @@ fn summary(policy: &Policy) -> Value {
     json!({"access_control": policy.on, "assignments": policy.assignments().count()})
 }
 
-fn one_role(status: StatusCode, policy: &Policy, name: &RoleName) -> Answer {
+fn one_role(policy: &Policy, name: &RoleName) -> Result<Value, Problem> {
     let (_, role) = policy.roles().find(|(known, _)| *known == name).ok_or(crate::task::Crashed)?;
-    let document = document(name, role.description.as_deref(), role.allow, role.deny, false);
-    Ok(HttpResponse::build(status)
-        .insert_header(("content-type", "application/json"))
-        .body(document.to_string()))
+    Ok(document(name, role.description.as_deref(), role.allow, role.deny, false))
 }
 
 fn document(

@@ -49,8 +49,8 @@ async fn from_form(doors: &Doors, request: &HttpRequest, payload: Payload) -> Re
             Ok(grant::exchange(doors, field("subject_token")?.to_owned()).await)
         }
         "refresh_token" => {
-            let token = grant::refresh_token(&pairs).map_err(|error| Refusal::request(error.to_string()))?;
-            Ok(grant::refresh(doors, token.to_owned()).await)
+            let token = grant::refresh_token(&pairs)?.to_owned();
+            Ok(grant::refresh(doors, token).await)
         }
         _ => Err(Refusal::bad(
             "unsupported_grant_type",

@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Path, Payload};
 use opentaco_domain::name::NamePattern;
 use opentaco_domain::rbac::Scope;
@@ -16,9 +14,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Problem;
-use super::{Answer, json_answer};
+use super::{Answer, created, json_answer, read_json};
 use crate::auth::Signed;
-use crate::body::{self, SMALL};
 use crate::rfc3339::Rfc3339;
 use crate::{requests, task};
 
@@ -56,24 +53,15 @@ fn life(text: &str) -> Result<Duration, Problem> {
 
 /// Makes a token; its secret is in this answer and nowhere else.
 pub(crate) async fn create(call: Signed, payload: Payload) -> Answer {
-    let (bytes, _) = body::read(&call.request, payload, SMALL).await?.into_parts();
-    // What the parser says may quote the body.
-    let wanted: Wanted = serde_json::from_slice(&bytes).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        Problem::malformed(format!(
-            "the body must be JSON with name and perhaps role, unit and ttl, all texts (line {line}, column {column})"
-        ))
-    })?;
+    let shape = "JSON with name and perhaps role, unit and ttl, all texts";
+    let wanted: Wanted = read_json(&call, payload, shape).await?;
     let new = wanted.parse()?;
     let (tokens, caller) = (call.doors.api_tokens.clone(), call.caller);
     let (token, record) = task::run(async move { tokens.create(&caller, new).await }).await??;
     requests::log_made(&record);
     let mut document = document(&record, None);
     document["token"] = json!(token.expose());
-    Ok(HttpResponse::build(StatusCode::CREATED)
-        .insert_header(("content-type", "application/json"))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .body(document.to_string()))
+    Ok(created(&document))
 }
 
 /// The caller's tokens and sessions.

@@ -5,7 +5,7 @@ use actix_web::http::header::USER_AGENT;
 use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use opentaco_domain::claims::RedeemError;
-use opentaco_domain::oauth::{OauthError, single};
+use opentaco_domain::oauth::single;
 use opentaco_domain::secret::Secret;
 use opentaco_domain::token::TokenRecord;
 use opentaco_ports::driving::login::{LoginError, Presenter, Redeemed};
@@ -87,16 +87,8 @@ pub(super) fn session_body(session: &Session) -> Value {
 fn failed(error: &LoginError) -> HttpResponse {
     let text = error.to_string();
     refuse(&match error {
-        LoginError::Oauth(OauthError::UnknownClient) => Refusal::bad("invalid_client", text),
-        LoginError::Oauth(
-            OauthError::InvalidRequest(_)
-            | OauthError::BadRedirect
-            | OauthError::ResponseType
-            | OauthError::BadChallenge,
-        )
-        | LoginError::Session(_)
-        | LoginError::Code(_)
-        | LoginError::Name(_) => Refusal::request(text),
+        LoginError::Oauth(error) => error.clone().into(),
+        LoginError::Session(_) | LoginError::Code(_) | LoginError::Name(_) => Refusal::request(text),
         LoginError::Redeem(RedeemError::InvalidGrant) => Refusal::bad("invalid_grant", text),
         LoginError::Redeem(RedeemError::Denied(_)) => Refusal::bad("access_denied", text),
         LoginError::Store(error) => error.clone().into(),
@@ -111,6 +103,7 @@ mod tests {
     use opentaco_domain::actor::Subject;
     use opentaco_domain::claims::Denial;
     use opentaco_domain::id::TokenId;
+    use opentaco_domain::oauth::OauthError;
     use opentaco_domain::rbac::Scope;
     use opentaco_domain::time::Timestamp;
     use opentaco_domain::token::{ApiToken, Terms};
