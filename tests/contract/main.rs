@@ -20,6 +20,7 @@ mod entries;
 mod flaky;
 mod late_replies;
 mod lost_replies;
+mod policies;
 mod probes;
 mod records;
 mod refreshes;
@@ -67,6 +68,9 @@ macro_rules! promises {
 }
 
 promises! {
+    policies {
+        the_largest_policy_takes_less_than_a_mebibyte,
+    }
     records {
         entries_are_numbered_from_one_and_read_back_whole,
         every_kind_of_record_has_its_own_streams,

@@ -54,8 +54,12 @@ async fn read_json_up_to<T: DeserializeOwned>(
     shape: &str,
 ) -> Result<T, Problem> {
     let (bytes, _) = body::read(&call.request, payload, limit).await?.into_parts();
+    parse(&bytes, shape)
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8], shape: &str) -> Result<T, Problem> {
     // What the parser says may quote the body.
-    serde_json::from_slice(&bytes).map_err(|error| {
+    serde_json::from_slice(bytes).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         Problem::malformed(format!("the body must be {shape} (line {line}, column {column})"))
     })
@@ -67,11 +71,8 @@ async fn read_json_or_nothing<T: DeserializeOwned + Default>(
     payload: Payload,
     shape: &str,
 ) -> Result<T, Problem> {
-    if body::announced_length(&call.request).is_none_or(|length| length == 0) {
-        body::ignore(&call.request, payload).await?;
-        return Ok(T::default());
-    }
-    read_json(call, payload, shape).await
+    let (bytes, _) = body::read(&call.request, payload, SMALL).await?.into_parts();
+    if bytes.is_empty() { Ok(T::default()) } else { parse(&bytes, shape) }
 }
 
 /// An answer of something that was made.

@@ -98,8 +98,8 @@ impl AssignmentDisk {
 impl Form for Policy {
     type Disk = Disk;
 
-    // Ten thousand assignments and a thousand roles; compressed it is less than a tenth.
-    const LONGEST: usize = 4 * 1024 * 1024;
+    // Ten thousand assignments and a thousand roles, all of them as long as they can be; compressed it is a small part.
+    const LONGEST: usize = 8 * 1024 * 1024;
 
     fn stream((): &()) -> Path {
         layout::policy()
