@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentaco_domain::secret::Secret;
-use opentaco_oidc::{EmailVerified, Issuers, Provider, ProviderSettings};
+use opentaco_oidc::{Issuers, Provider, ProviderSettings};
 use opentaco_ports::driven::Clock;
 use opentaco_ports::driven::idp::Workloads;
 
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 
 /// The longest pause between two tries to reach a provider that was down at the start.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
@@ -32,10 +32,7 @@ pub fn provider(settings: &Settings, clock: Arc<dyn Clock>) -> anyhow::Result<Op
         userinfo_url: set.userinfo_url,
         scopes: set.scopes,
         groups_claim: set.groups_claim,
-        email_verified: match set.email_verified {
-            settings::EmailVerified::Claim => EmailVerified::Claim,
-            settings::EmailVerified::Always => EmailVerified::Always,
-        },
+        email_verified: set.email_verified,
     };
     Ok(Some(Arc::new(Provider::new(settings, clock)?)))
 }

@@ -27,7 +27,7 @@ use opentaco_domain::user::Admission;
 
 use self::command::Command;
 pub use self::error::{Origin, SettingsError};
-pub use self::identity::{EmailVerified, ProviderSettings};
+pub use self::identity::ProviderSettings;
 use self::layers::{Asked, Found, Merged, merge};
 pub use self::table::{Row, TABLE};
 

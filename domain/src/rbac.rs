@@ -130,6 +130,12 @@ pub struct Denied {
     pub because: Box<Because>,
 }
 
+impl Denied {
+    fn new(subject: &Subject, right: Right, because: Because) -> Self {
+        Self { subject: subject.to_string(), permission: right.as_str(), because: Box::new(because) }
+    }
+}
+
 /// A limited token, or a workload's, makes no tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("this token is limited, so it cannot make tokens; log in and make it then")]
@@ -216,13 +222,7 @@ impl Rights {
         organization: Option<&OrganizationName>,
         unit: Option<&WorkspaceName>,
     ) -> Result<Because, Denied> {
-        let denied = |because| {
-            Err(Denied {
-                subject: subject.to_string(),
-                permission: right.as_str(),
-                because: Box::new(because),
-            })
-        };
+        let denied = |because| Err(Denied::new(subject, right, because));
         if !self.scope.allows(right, unit) {
             return denied(Because::Token);
         }
@@ -249,13 +249,7 @@ impl Rights {
         right: Right,
         place: &Place,
     ) -> Result<Because, Denied> {
-        let denied = |because| {
-            Err(Denied {
-                subject: subject.to_string(),
-                permission: right.as_str(),
-                because: Box::new(because),
-            })
-        };
+        let denied = |because| Err(Denied::new(subject, right, because));
         let in_scope = self.scope.role.is_none_or(|role| role.has(right))
             && self.scope.unit.as_ref().is_none_or(|limit| limit.contains(&place.units));
         if !in_scope {

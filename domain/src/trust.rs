@@ -155,7 +155,8 @@ fn is_issuer(text: &str) -> bool {
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
         None => false,
     };
-    let bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    let named = !url.username().is_empty() || url.password().is_some();
+    let bare = url.query().is_none() && url.fragment().is_none() && !named;
     bare && (url.scheme() == "https" || (url.scheme() == "http" && loopback))
 }
 
@@ -226,6 +227,7 @@ mod tests {
         assert_eq!(new("", GITHUB, "taco", 1), Some(BadTrustRule::Name));
         assert_eq!(new("a", "http://ci.example", "taco", 1), Some(BadTrustRule::Issuer));
         assert_eq!(new("a", "https://ci.example/?x", "taco", 1), Some(BadTrustRule::Issuer));
+        assert_eq!(new("a", "https://:secret@ci.example", "taco", 1), Some(BadTrustRule::Issuer));
         assert_eq!(new("a", "ci.example", "taco", 1), Some(BadTrustRule::Issuer));
         assert_eq!(new("a", GITHUB, "", 1), Some(BadTrustRule::Audience));
         assert_eq!(new("a", GITHUB, "taco", 0), Some(BadTrustRule::Life));

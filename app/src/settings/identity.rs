@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use opentaco_domain::principal::Principal;
 use opentaco_domain::user::{Admission, Domains};
+use opentaco_oidc::EmailVerified;
 use url::Url;
 
 use super::error::SettingsError;
@@ -51,15 +52,6 @@ pub struct ProviderSettings {
     pub groups_claim: String,
     /// When an address counts as verified.
     pub email_verified: EmailVerified,
-}
-
-/// When an e-mail address from the provider counts as verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EmailVerified {
-    /// When the claim `email_verified` says so.
-    Claim,
-    /// Always: for providers that verify every address and never send the claim.
-    Always,
 }
 
 /// The provider, if there is one.

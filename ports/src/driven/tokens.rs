@@ -40,6 +40,8 @@ pub struct Listed {
 #[async_trait]
 pub trait Tokens: Send + Sync {
     /// Keeps a new token, if its id is free. Of several that try one id, one is told [`TokenMade::Created`].
+    /// A family's record has no secret in it, so two that make the same one in the same moment may both be told so: its
+    /// first [`use_refresh`](Self::use_refresh) settles who began it.
     ///
     /// # Errors
     /// [`StoreError`] when the outcome is unknown; the token's secret must then not be handed out.

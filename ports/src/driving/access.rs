@@ -42,7 +42,7 @@ pub struct Caller {
     /// The token, or what the signed token hangs from.
     pub token: TokenRecord,
     /// The user as of the newest login, if there was one.
-    pub user: Option<User>,
+    pub user: Option<Arc<User>>,
     /// What was presented.
     presented: Presented,
 }
@@ -75,7 +75,7 @@ pub struct Access {
 
 /// What every request asks about, of the last 5 seconds.
 struct Known {
-    users: Recent<Subject, Option<User>>,
+    users: Recent<Subject, Option<Arc<User>>>,
     policy: Recent<(), Arc<Policy>>,
 }
 
@@ -162,7 +162,7 @@ impl Access {
         presented: Presented,
     ) -> Result<Caller, AccessError> {
         let user = self.enabled(&token.owner).await?;
-        let rights = self.policy().await?.rights(&token.owner, user.as_ref(), token.scope.clone());
+        let rights = self.policy().await?.rights(&token.owner, user.as_deref(), token.scope.clone());
         self.driven.tokens.note_use(&token.id, self.driven.clock.now());
         let actor = Actor { subject: token.owner.clone(), parent: token.id.clone(), door, rights };
         Ok(Caller { actor, token, user, presented })
@@ -172,7 +172,7 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::Refused`], [`AccessError::Store`].
-    pub(super) async fn enabled(&self, subject: &Subject) -> Result<Option<User>, AccessError> {
+    pub(super) async fn enabled(&self, subject: &Subject) -> Result<Option<Arc<User>>, AccessError> {
         let user = self.user(subject).await?;
         if user.as_ref().is_some_and(|user| user.disabled) {
             return Err(AccessError::Refused(TokenRefused::Disabled));
@@ -184,12 +184,12 @@ impl Access {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn user(&self, subject: &Subject) -> Result<Option<User>, StoreError> {
+    pub async fn user(&self, subject: &Subject) -> Result<Option<Arc<User>>, StoreError> {
         let asked = match self.known.users.get(subject, self.driven.clock.mono()) {
             Ok(user) => return Ok(user),
             Err(asked) => asked,
         };
-        let user = self.driven.users.newest(subject).await?.map(|entry| entry.value);
+        let user = self.driven.users.newest(subject).await?.map(|entry| Arc::new(entry.value));
         self.known.users.keep(subject.clone(), user.clone(), asked);
         Ok(user)
     }

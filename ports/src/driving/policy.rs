@@ -46,7 +46,7 @@ impl Policies {
         if caller.actor.rights.is_limited() {
             return Err(NotInitiator.into());
         }
-        let (subject, user) = (&caller.actor.subject, caller.user.as_ref());
+        let (subject, user) = (&caller.actor.subject, caller.user.as_deref());
         self.change(subject, caller.actor.door, ChangeKind::Changed, |policy| {
             Ok(Some(policy.cloned().unwrap_or_default().begun_by(subject, user)?))
         })
@@ -86,10 +86,10 @@ impl Policies {
         organization: &OrganizationName,
         unit: &WorkspaceName,
     ) -> Result<Result<Because, Denied>, Failure> {
-        let (own, user) = (&caller.actor.subject, caller.user.as_ref());
+        let (own, user) = (&caller.actor.subject, caller.user.as_deref());
         let policy = self.access.policy().await?;
         let (subject, user) = if who.is(own, user) {
-            (own.clone(), user.cloned())
+            (own.clone(), caller.user.clone())
         } else {
             caller.actor.may(Right::RbacManage, None)?;
             match who {
@@ -98,11 +98,11 @@ impl Policies {
                     let users = self.driven.catalog.users().await?;
                     let known = users.into_iter().find(|user| user.verified_email() == Some(email));
                     let user = known.map_or_else(|| self.newcomer(email), Ok)?;
-                    (user.subject.clone(), Some(user))
+                    (user.subject.clone(), Some(Arc::new(user)))
                 }
             }
         };
-        let rights = policy.rights(&subject, user.as_ref(), Scope::full());
+        let rights = policy.rights(&subject, user.as_deref(), Scope::full());
         Ok(rights.decide(&subject, right, Some(organization), Some(unit)))
     }
 

@@ -10,7 +10,7 @@ use crate::auth::Signed;
 /// The caller, and the token it came with or whose signed token it presents.
 pub(crate) async fn read(call: Signed) -> Answer {
     let caller = &call.caller;
-    let user = caller.user.as_ref();
+    let user = caller.user.as_deref();
     let policy = call.doors.access.policy().await?;
     Ok(json_answer(&json!({
         "subject": caller.actor.subject.as_str(),

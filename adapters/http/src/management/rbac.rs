@@ -113,7 +113,7 @@ pub(crate) async fn init(call: Signed, payload: Payload) -> Answer {
 /// Whether access control is on, and what the caller has.
 pub(crate) async fn me(call: Signed) -> Answer {
     let policy = call.doors.access.policy().await?;
-    let (actor, user) = (&call.caller.actor, call.caller.user.as_ref());
+    let (actor, user) = (&call.caller.actor, call.caller.user.as_deref());
     let mine = policy.assignments_of(&actor.subject, user);
     Ok(json_answer(&json!({
         "subject": actor.subject.as_str(),

@@ -12,7 +12,7 @@ use crate::auth::Call;
 /// The caller.
 pub(crate) async fn details(call: Call) -> Answer {
     let mut user = user(&call.caller.actor.subject);
-    let email = call.caller.user.as_ref().and_then(|user| user.email.as_ref());
+    let email = call.caller.user.as_deref().and_then(|user| user.email.as_ref());
     user.attributes["email"] = json!(email.map(Email::as_str));
     jsonapi::single(StatusCode::OK, &user)
 }

@@ -1,6 +1,7 @@
 //! Keys that verify, the provider and its users, administrators, proxies.
 
 use opentaco_domain::user::Domains;
+use opentaco_oidc::EmailVerified;
 
 use super::*;
 
