@@ -14,8 +14,8 @@ use object_store::{
 };
 use opentaco_object_store::{ProbeError, Probed, S3, Store, check, probe};
 use opentaco_ports::driven::{Clock, Entropy};
+use opentaco_tests::port::Held;
 use opentaco_tests::seaweed::{Identity, Seaweed, variables};
-use opentaco_tests::server::free_port;
 
 use crate::backend::{Backend, TestClock};
 
@@ -112,7 +112,8 @@ async fn in_seconds<T>(answer: impl Future<Output = T>) -> T {
 #[tokio::test]
 async fn a_port_where_nobody_listens_is_told_in_seconds() {
     let _ = Seaweed::find();
-    let port = free_port();
+    let held = Held::any();
+    let port = held.port();
     let text = in_seconds(refusal(&place("b", variables(port, Identity::Admin)))).await;
     assert!(text.contains(&format!("\"b\" at http://127.0.0.1:{port} cannot be reached")), "{text}");
     assert!(text.contains("refused") && text.contains("AWS_ENDPOINT_URL_S3"), "{text}");

@@ -1,7 +1,7 @@
 //! A bucket that cannot be used ends the start with 1, never with another storage, and says what to do.
 
+use opentaco_tests::port::Held;
 use opentaco_tests::seaweed::{Identity, Seaweed, variables};
-use opentaco_tests::server::free_port;
 
 use crate::program::Program;
 
@@ -28,7 +28,8 @@ fn refused(program: &Program, words: &[&str]) {
 
 #[test]
 fn a_bucket_that_nobody_answers_for_cannot_be_reached() {
-    refused(&opened("states", &variables(free_port(), Identity::Admin)), &["states", "cannot be reached"]);
+    let held = Held::any();
+    refused(&opened("states", &variables(held.port(), Identity::Admin)), &["states", "cannot be reached"]);
 }
 
 #[test]
